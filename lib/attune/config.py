@@ -1,0 +1,350 @@
+"""Settings: one typed model, layered from files and ``--set``; values and units stand in ``conf/base.yaml``."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from attune.errors import SettingsError, nearest
+from attune.schemas import EVENT_TYPES, TABLES
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
+INPUT_NAMES = ("events", "reviews", "items", "users")
+_EXTRA_INPUT_COLUMNS = {"events": {"price", "propensity"}}
+"""Columns of an input that land in another table than the one of its name (impressions)."""
+
+
+class Settings(BaseModel):
+    """Base of all groups of settings: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Input(Settings):
+    """One source of rows: where it lies, how it is read, and how its columns become ours."""
+
+    path: str | list[str] | None = None  # file, folder or glob; relative to inputs.root
+    table: str | None = None  # catalog table, in place of path
+    format: Literal["csv", "json", "parquet", "delta"] = "csv"
+    options: dict[str, str] = {}  # of Spark's reader
+    schema_: str | None = Field(default=None, alias="schema")  # DDL of the source's columns; csv and json need it
+    columns: dict[str, str]  # our column -> Spark SQL expression over the source's columns
+    refuse: dict[str, str] = {}  # reason -> Spark SQL condition; rows that meet it go to quarantine
+    max_quarantine_share: Share | None = None  # in place of clean.max_quarantine_share
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _as_text(cls, options: Mapping[str, Any]) -> dict[str, str]:
+        return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in options.items()}
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Input":
+        if (self.path is None) == (self.table is None):
+            raise ValueError("give exactly one of path and table")
+        if self.path is not None and self.format in ("csv", "json") and self.schema_ is None:
+            raise ValueError(f"format {self.format} needs a schema, such as 'user STRING, ts STRING'")
+        return self
+
+
+class Inputs(Settings):
+    root: str | None
+    events: Input | None
+    reviews: Input | None
+    items: Input | None
+    users: Input | None
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> "Inputs":
+        for name, source in self.declared().items():
+            known = set(TABLES[name].names) - {"ds"} | _EXTRA_INPUT_COLUMNS.get(name, set())
+            for column in source.columns:
+                if column not in known:
+                    raise ValueError(f"{name}.columns: {column!r} is not a column of {name}{nearest(column, known)}")
+        return self
+
+    def declared(self) -> dict[str, Input]:
+        """Inputs that are given, by name."""
+        found = {name: getattr(self, name) for name in INPUT_NAMES}
+        return {name: source for name, source in found.items() if source is not None}
+
+
+class Generate(Settings):
+    enabled: bool
+    num_events: Annotated[int, Field(ge=1_000, le=100_000_000)]
+    num_users: Count | None
+    num_items: Count | None
+    num_reviews: Count | None
+    num_days: Annotated[int, Field(ge=7, le=3650)]
+    dirty_share: Annotated[float, Field(ge=0, le=0.5)]
+
+
+class Clean(Settings):
+    min_date: dt.date
+    max_quarantine_share: Share
+    session_gap_minutes: Positive
+    bot_events_per_day: Count
+    max_text_chars: Count
+
+
+class Split(Settings):
+    test_days: Count
+    valid_days: Count
+
+
+class TrainTask(Settings):
+    """What every training task has in common."""
+
+    enabled: bool
+    max_tokens: Annotated[int, Field(ge=4, le=512)]
+    max_examples: Count | None
+    epochs: Count
+    tokens_per_batch: Count
+    learning_rate: Positive
+    head_learning_rate: Positive
+    warmup_share: Share
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Positive
+    frozen_layers: Annotated[int, Field(ge=0)]
+
+
+class SentimentTask(TrainTask):
+    positive_min_rating: float
+    negative_max_rating: float
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    valid_share: Annotated[float, Field(gt=0, lt=0.5)]
+    test_share: Annotated[float, Field(gt=0, lt=0.5)]
+    min_accuracy: Share
+
+
+class TextMatchTask(TrainTask):
+    temperature: Positive
+    history_days: Positive
+    valid_share: Annotated[float, Field(gt=0, lt=0.5)]
+
+
+class Train(Settings):
+    encoder: str
+    launcher: Literal["horovod", "single"]
+    num_ranks: Count
+    threads_per_rank: Count | None
+    precision: Literal["auto", "float32", "bfloat16"]
+    start_timeout_seconds: Count
+    sentiment: SentimentTask
+    text_match: TextMatchTask
+
+
+class Score(Settings):
+    tokens_per_batch: Count
+    max_tokens: Annotated[int, Field(ge=4, le=512)]
+    satisfaction_prior: Positive
+    num_words: Count
+    num_segments: Count
+
+
+class AlsPoint(Settings):
+    rank: Count
+    reg: Positive
+    alpha: Positive
+
+
+class Als(Settings):
+    grid: Annotated[list[AlsPoint], Field(min_length=1)]
+    iterations: Count
+    blocks: Count
+
+
+class Popular(Settings):
+    half_lives_days: Annotated[list[Positive], Field(min_length=1)]
+
+
+class Covisit(Settings):
+    neighbours: Count
+    session_bonus: Annotated[float, Field(ge=0)]
+    shrink: Annotated[float, Field(ge=0)]
+
+
+class Ranker(Settings):
+    num_rounds: Count
+    learning_rate: Positive
+    num_leaves: Annotated[int, Field(ge=2)]
+    periods: Annotated[int, Field(ge=1, le=12)]
+    max_users: Count
+
+
+class Recommend(Settings):
+    top_n: Count
+    event_weights: dict[str, Positive]
+    half_life_days: Positive
+    repeat: bool
+    max_history: Count
+    new_items: bool
+    candidates_per_source: Count
+    popular: Popular
+    als: Als
+    covisit: Covisit
+    ranker: Ranker
+
+    @field_validator("event_weights")
+    @classmethod
+    def _known_events(cls, weights: dict[str, float]) -> dict[str, float]:
+        for event_type in weights:
+            if event_type not in EVENT_TYPES:
+                raise ValueError(f"{event_type!r} is not an event type{nearest(event_type, EVENT_TYPES)}")
+        return weights
+
+
+class Evaluate(Settings):
+    k: Annotated[list[Count], Field(min_length=1)]
+    bootstrap_samples: Count
+
+
+class Report(Settings):
+    num_sample_users: Count
+
+
+class Config(Settings):
+    """All settings of a run."""
+
+    workspace: str
+    seed: int
+    as_of: dt.date
+    inputs: Inputs
+    generate: Generate
+    clean: Clean
+    split: Split
+    train: Train
+    score: Score
+    recommend: Recommend
+    evaluate: Evaluate
+    report: Report
+    spark: dict[str, str | int | float | bool]
+
+    @property
+    def inputs_root(self) -> str:
+        """Folder that relative input paths start from."""
+        return self.inputs.root or f"{self.workspace}/raw"
+
+    @property
+    def test_start(self) -> dt.date:
+        """First day of the held-out period."""
+        return self.as_of - dt.timedelta(days=self.split.test_days)
+
+    @property
+    def valid_start(self) -> dt.date:
+        """First day of the validation period; models learn from what is before it."""
+        return self.test_start - dt.timedelta(days=self.split.valid_days)
+
+    @property
+    def cutoffs(self) -> list[dt.date]:
+        """Dates as of which features and candidates are computed: to learn and tune, to test, and to publish.
+
+        The first ``recommend.ranker.periods`` are the starts of the periods that the ranking model learns from.
+        """
+        back = range(self.recommend.ranker.periods, 0, -1)
+        starts = [self.test_start - dt.timedelta(days=self.split.valid_days * periods) for periods in back]
+        return [*starts, self.test_start, self.as_of]
+
+    def fingerprint(self) -> str:
+        """Hash of all settings, to tell whether two runs had the same."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+def conf_names() -> list[str]:
+    """Names of the settings files that come with the package, without ``.yaml``."""
+    folder = resources.files("attune") / "conf"
+    return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
+
+
+def load(files: Iterable[str] = (), overrides: Iterable[str] = (), as_of: str | None = None) -> Config:
+    """Layer the settings: ``base.yaml``, then files in order, then ``key=value`` overrides, then ``as_of``.
+
+    A file is a path, or the name of a file in ``conf/`` (``demo``). Raises SettingsError, naming the key and the mend.
+    """
+    layered = _read_yaml("base")
+    for file in files:
+        _merge(layered, _read_yaml(file))
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {override}: write it as key=value, such as --set seed=3")
+        layer: Any = _yaml(value, f"--set {override}")
+        for part in reversed(key.split(".") if not key.startswith("spark.spark.") else ["spark", key[6:]]):
+            layer = {part: layer}
+        _merge(layered, layer)
+    if as_of is not None:
+        layered["as_of"] = as_of
+    layered["as_of"] = layered["as_of"] or dt.datetime.now(dt.UTC).date()
+    try:
+        return Config.model_validate(layered)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(e) for e in error.errors())) from None
+
+
+def _read_yaml(name: str) -> dict[str, Any]:
+    path = Path(name)
+    packaged = resources.files("attune") / "conf" / f"{name.removesuffix('.yaml')}.yaml"
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif "/" not in name and packaged.is_file():
+        text = packaged.read_text(encoding="utf-8")
+    else:
+        raise SettingsError(f"settings file {name} does not exist{nearest(name, conf_names())}")
+    content = _yaml(text, name) or {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"settings file {name}: expected keys and values, found {type(content).__name__}")
+    return content
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that keeps dates as text, so that a Spark option or expression that looks like one stays as written."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _yaml(text: str, name: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    """Lay one tree over another in place; lists and scalars replace."""
+    for key, value in layer.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def _explain(error: Any) -> str:
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        return f"unknown setting {key}{nearest(location[-1], _known_keys(location[:-1]))}"
+    message = error["msg"].removeprefix("Value error, ")
+    seen = "" if isinstance(error["input"], dict | list) else f", not {error['input']!r}"
+    return f"setting {key}: {message[0].lower() + message[1:]}{seen}"
+
+
+def _known_keys(location: list[str]) -> list[str]:
+    """Keys that the settings know at a place."""
+    group: type[BaseModel] = Config
+    for part in location:
+        annotation = group.model_fields[part].annotation if part in group.model_fields else None
+        groups = [a for a in (annotation, *getattr(annotation, "__args__", ())) if isinstance(a, type)]
+        group = next((g for g in groups if issubclass(g, BaseModel)), Settings)
+    return [field.alias or name for name, field in group.model_fields.items()]

@@ -1,0 +1,1 @@
+"""What could have been known of users and items at a date, and the choices to learn from."""

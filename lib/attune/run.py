@@ -1,0 +1,255 @@
+"""What every job shares: its command line, its run (id, log, summary), its exit status."""
+
+import argparse
+import datetime as dt
+import json
+import logging
+import sys
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from attune import config
+from attune.errors import AttuneError
+from attune.schemas import TABLES
+from attune.tables import StagedTable, Tables
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_log = logging.getLogger("attune")
+
+
+@dataclass
+class Run:
+    """One execution of a job: where it reads, publishes and keeps account of both."""
+
+    job: str
+    settings: config.Config
+    run_id: str
+    options: Mapping[str, bool] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def spark(self) -> "SparkSession":
+        """The Spark session, started at first use."""
+        from attune.session import get_session
+
+        return get_session(f"attune {self.job}", self.settings.spark)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """Tables of the workspace."""
+        return Tables(self.settings.workspace, self.spark)
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run: its log, its summary and what it leaves for people."""
+        return Path(self.settings.workspace) / "runs" / self.run_id
+
+    def read(self, table: str) -> "DataFrame":
+        """Latest rows of a table; its version is noted in the summary."""
+        version = self.tables.version(table)
+        self.summary["inputs"][table] = {"version": version, "rows": self.tables.rows(table, version)}
+        return self.tables.read(table, version)
+
+    def has(self, table: str) -> bool:
+        """Whether a table exists and has rows."""
+        return self.tables.exists(table) and self.tables.rows(table) > 0
+
+    def read_or_empty(self, table: str) -> "DataFrame":
+        """Latest rows of a table, or none where it was never published: an input that was not declared."""
+        if self.tables.exists(table):
+            return self.read(table)
+        return self.spark.createDataFrame([], TABLES[table].struct())
+
+    def stage(self, frames: "Mapping[str, DataFrame]") -> dict[str, StagedTable]:
+        """Write frames beside their tables, to be checked and then published."""
+        staged: dict[str, StagedTable] = {}
+        try:
+            for name, frame in frames.items():
+                staged[name] = self.tables.stage(frame, name)
+        except BaseException:
+            self.tables.discard(staged.values())
+            raise
+        return staged
+
+    def publish(
+        self, staged: Mapping[str, StagedTable], replace: Literal["table", "partitions"] = "table"
+    ) -> None:
+        """Commit staged tables, each in one step; versions and rows are noted in the summary."""
+        metadata = {"run_id": self.run_id, "job": self.job, "as_of": str(self.settings.as_of)}
+        for name, table in staged.items():
+            version = self.tables.publish(table, metadata, replace)
+            self.summary["outputs"][name] = {"version": version, "rows": table.rows}
+            self.log(f"published {name} version {version}: {table.rows:,} rows")
+
+    def write(self, frames: "Mapping[str, DataFrame]") -> None:
+        """Stage and publish tables that need no check between."""
+        self.publish(self.stage(frames))
+
+    def metric(self, name: str, value: object) -> None:
+        """Note a figure in the summary."""
+        self.summary["metrics"][name] = value
+
+    def artefact(self, name: str, path: object) -> None:
+        """Note where something that the run made lies."""
+        self.summary["artefacts"][name] = str(path)
+        self.log(f"{name}: {path}")
+
+    def skip(self, what: str, reason: str) -> None:
+        """Note that a part of the job had nothing to do, and why."""
+        self.summary["skipped"][what] = reason
+        self.log(f"skipped {what}: {reason}")
+
+    def save_summary(self) -> None:
+        """Write the summary as it stands, in one step."""
+        file = self.folder / "summary.json"
+        draft = file.with_suffix(".tmp")
+        text = json.dumps(self.summary, indent=2, default=str, ensure_ascii=False)
+        draft.write_text(text + "\n", encoding="utf-8")
+        draft.replace(file)
+
+    def log(self, message: str, **fields: object) -> None:
+        """Write a line to the terminal and the run's log."""
+        _log.info(message, extra={"fields": {"job": self.job, **fields}})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job: its name, what it reads and writes, and its body. ``main`` is its command line."""
+
+    name: str
+    help: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    body: Callable[[Run], None]
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def main(self, argv: list[str] | None = None) -> int:
+        """Run from the command line; returns the exit status and prints the path of the summary last."""
+        parser = self._parser()
+        given = vars(parser.parse_args(argv))
+        try:
+            files = given["config"] or ["demo"]
+            settings = config.load(files, given["set"], given["as_of"])
+        except AttuneError as error:
+            print(f"attune {self.name}: error: {error}", file=sys.stderr)
+            return error.exit_status
+        if given["dry_run"]:
+            from attune.dry_run import describe
+
+            print(describe(self, settings))
+            return 0
+        return execute(self, settings, {name: given[name] for name in self.options})
+
+    def _parser(self) -> argparse.ArgumentParser:
+        parser = argparse.ArgumentParser(prog=f"attune {self.name}", description=self.help)
+        parser.add_argument(
+            "--config", action="append", metavar="FILE", help="settings file, or a name in conf/ (default: demo)"
+        )
+        parser.add_argument(
+            "--set", action="append", metavar="KEY=VALUE", default=[], help="one setting, such as seed=3"
+        )
+        parser.add_argument("--as-of", metavar="DATE", help="end of the data interval: first day not counted, UTC")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be read and written, and stop")
+        for option, text in self.options.items():
+            parser.add_argument(f"--{option}", action="store_true", help=text)
+        return parser
+
+
+def job(
+    *, reads: tuple[str, ...] = (), writes: tuple[str, ...] = (), options: Mapping[str, str] | None = None
+) -> Callable[[Callable[[Run], None]], Job]:
+    """Turn a function of a run into a job named like it; its docstring is the job's help."""
+
+    def wrap(body: Callable[[Run], None]) -> Job:
+        return Job(body.__name__, (body.__doc__ or "").strip(), reads, writes, body, options or {})
+
+    return wrap
+
+
+def start(name: str, settings: config.Config, options: Mapping[str, bool] | None = None) -> Run:
+    """A run with a new id, sortable by time, and its folder."""
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
+    run = Run(name, settings, f"{stamp}-{name}-{uuid.uuid4().hex[:6]}", options or {})
+    run.folder.mkdir(parents=True)
+    run.summary.update(
+        job=name, run_id=run.run_id, status="running", as_of=str(settings.as_of), settings=settings.fingerprint(),
+        inputs={}, outputs={}, metrics={}, artefacts={}, skipped={},
+    )  # fmt: skip
+    return run
+
+
+def execute(work: Job, settings: config.Config, options: Mapping[str, bool] | None = None) -> int:
+    """Run a job to its end and write its summary, whatever happens. Returns the exit status."""
+    run = start(work.name, settings, options)
+    _log_to(run.folder / "log.jsonl")
+    status = perform(work, run)
+    print(run.folder / "summary.json", flush=True)
+    return status
+
+
+def perform(work: Job, run: Run) -> int:
+    """The body of a job, timed, its error turned into a line and an exit status, its summary written."""
+    began = time.monotonic()
+    run.log(f"{work.name} started", run_id=run.run_id)
+    status = 0
+    try:
+        work.body(run)
+        run.summary["status"] = "done"
+    except Exception as error:
+        from attune.inputs import explain_spark_error
+
+        known = explain_spark_error(error) or error
+        status = known.exit_status if isinstance(known, AttuneError) else 1
+        told = str(known) if status != 1 else f"{type(known).__name__}: {str(known).strip().partition(chr(10))[0]}"
+        run.summary.update(status="failed", error=told, error_type=type(known).__name__)
+        _log.error(f"{work.name}: {told}", extra={"fields": {"job": work.name}})
+        if status == 1:
+            trace = run.folder / "traceback.txt"
+            trace.write_text(traceback.format_exc(), encoding="utf-8")
+            _log.error(f"{work.name}: traceback in {trace}", extra={"fields": {"job": work.name}})
+    seconds = round(time.monotonic() - began, 1)
+    run.summary["seconds"] = seconds
+    run.summary["exit_status"] = status
+    run.save_summary()
+    run.log(f"{work.name} {run.summary['status']} in {seconds:.0f} s")
+    return status
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "ts": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            **getattr(record, "fields", {}),
+            "message": record.getMessage(),
+        }
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class _Readable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        stamp = dt.datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        name = getattr(record, "fields", {}).get("job", "")
+        return f"{stamp} {name:<10} {record.getMessage()}"
+
+
+def _log_to(file: Path) -> None:
+    """Log to a file in JSON lines, and to standard error: readable on a terminal, JSON lines elsewhere."""
+    for handler in list(_log.handlers):
+        _log.removeHandler(handler)
+        handler.close()
+    to_file = logging.FileHandler(file, encoding="utf-8")
+    to_file.setFormatter(_JsonLines())
+    to_stderr = logging.StreamHandler(sys.stderr)
+    to_stderr.setFormatter(_Readable() if sys.stderr.isatty() else _JsonLines())
+    _log.handlers = [to_file, to_stderr]
+    _log.setLevel(logging.INFO)
+    _log.propagate = False

@@ -1,0 +1,57 @@
+"""The only place that creates a Spark session."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attune.errors import MissingError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_ALWAYS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    "spark.sql.shuffle.partitions": "8",
+}
+
+
+def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSession":  # noqa: B006 - read only
+    """The running session, or a new one on ``MASTER`` (default: this machine, each task tried four times).
+
+    What ``spark-submit`` was given wins over ``options``. Raises MissingError where Java cannot be started.
+    """
+    from pyspark import SparkConf
+    from pyspark.errors import PySparkRuntimeError
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    # Workers on this machine import the same package, also where it is not installed but found on sys.path.
+    home = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([home, *filter(None, [os.environ.get("PYTHONPATH")])]))
+    given = SparkConf()
+    builder = SparkSession.builder.appName(app_name)
+    if not given.contains("spark.master"):
+        master = os.environ.get("MASTER", "local[*,4]")
+        builder = builder.master(master)
+        if master.startswith("local"):
+            builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
+            builder = builder.config("spark.driver.memory", os.environ.get("SPARK_DRIVER_MEMORY", "3g"))
+    progress = {"spark.ui.showConsoleProgress": sys.stderr.isatty()}
+    for key, value in {**_ALWAYS, **progress, **options}.items():
+        if not given.contains(key):
+            builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
+    try:
+        spark = builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        raise MissingError(
+            f"Spark cannot start Java ({' '.join(str(error).split())}): install openjdk-17-jre-headless, "
+            "or set JAVA_HOME to a Java 17; `attune doctor` tells more"
+        ) from error
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark

@@ -1,0 +1,91 @@
+"""Readers see whole versions only, old ones stay readable, and other engines read the same rows."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from attune.errors import InputError
+from attune.tables import Tables, conform
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@pytest.fixture
+def tables(spark: "SparkSession", tmp_path: Path) -> Tables:
+    return Tables(str(tmp_path), spark)
+
+
+def vectors(spark: "SparkSession", kind: str, *ids: str) -> "DataFrame":
+    rows = [(i, kind, [1.0, 0.0], "v1") for i in ids]
+    return conform(
+        spark.createDataFrame(rows, "id string, kind string, vector array<double>, model_version string"), "embeddings"
+    )
+
+
+def ids(tables: Tables, version: int | None = None) -> list[str]:
+    return sorted(row["id"] for row in tables.read("embeddings", version).collect())
+
+
+def test_staged_rows_are_invisible_until_published(spark: "SparkSession", tables: Tables) -> None:
+    tables.publish(tables.stage(vectors(spark, "user", "a"), "embeddings"), {})
+    staged = tables.stage(vectors(spark, "user", "b", "c"), "embeddings")
+    assert staged.rows == 2
+    assert ids(tables) == ["a"]
+    tables.publish(staged, {})
+    assert ids(tables) == ["b", "c"]
+
+
+def test_old_versions_stay_readable(spark: "SparkSession", tables: Tables) -> None:
+    for name in ("a", "b"):
+        tables.publish(tables.stage(vectors(spark, "user", name), "embeddings"), {"run_id": f"run-{name}"})
+    assert ids(tables, version=0) == ["a"]
+    assert [(v.version, v.rows, v.run_id) for v in tables.history("embeddings")] == [(1, 1, "run-b"), (0, 1, "run-a")]
+    with pytest.raises(InputError, match="embeddings has no version 7: it has 0 to 1"):
+        tables.read("embeddings", 7)
+
+
+def test_replacing_partitions_leaves_the_others(spark: "SparkSession", tables: Tables) -> None:
+    both = vectors(spark, "user", "u").unionByName(vectors(spark, "item", "i"))
+    tables.publish(tables.stage(both, "embeddings"), {})
+    tables.publish(tables.stage(vectors(spark, "item", "j"), "embeddings"), {}, replace="partitions")
+    assert ids(tables) == ["j", "u"]
+
+
+def test_a_table_can_be_published_empty(spark: "SparkSession", tables: Tables) -> None:
+    for frame in (vectors(spark, "user", "a"), vectors(spark, "user", "a").limit(0)):
+        tables.publish(tables.stage(frame, "embeddings"), {})
+    assert ids(tables) == []
+    assert tables.rows("embeddings") == 0
+
+
+def test_discarded_rows_leave_nothing_behind(spark: "SparkSession", tables: Tables, tmp_path: Path) -> None:
+    tables.discard([tables.stage(vectors(spark, "user", "a"), "embeddings")])
+    assert list(tmp_path.rglob("*.parquet")) == []
+    assert not tables.exists("embeddings")
+
+
+def test_partition_values_survive_other_scripts(spark: "SparkSession", tables: Tables) -> None:
+    kinds = ["a b", "日本"]
+    frame = vectors(spark, "user", "u").limit(0)
+    for kind in kinds:
+        frame = frame.unionByName(vectors(spark, kind, "u"))
+    tables.publish(tables.stage(frame, "embeddings"), {})
+    assert sorted(row["kind"] for row in tables.read("embeddings").collect()) == sorted(kinds)
+
+
+def test_another_reader_finds_the_same_rows(spark: "SparkSession", tables: Tables) -> None:
+    tables.publish(tables.stage(vectors(spark, "item", "a", "b"), "embeddings"), {})
+    log = tables.delta("embeddings")
+    assert log.schema().to_json().count('"name"') == 4
+    actions = log.get_add_actions(flatten=True)
+    assert sum(actions["num_records"].to_pylist()) == 2
+    assert set(actions["partition.kind"].to_pylist()) == {"item"}
+
+
+def test_an_unknown_table_is_named_with_the_nearest(tables: Tables) -> None:
+    with pytest.raises(InputError, match=r"embedings is not a table; did you mean 'embeddings'\?"):
+        tables.path("embedings")
+    with pytest.raises(InputError, match="table items does not exist in .*: run the job that writes it first"):
+        tables.read("items")
