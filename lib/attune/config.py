@@ -113,12 +113,12 @@ class TrainTask(Settings):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive
     frozen_layers: Annotated[int, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
 class SentimentTask(TrainTask):
     positive_min_rating: float
     negative_max_rating: float
-    dropout: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     valid_share: Annotated[float, Field(gt=0, lt=0.5)]
     test_share: Annotated[float, Field(gt=0, lt=0.5)]
@@ -144,7 +144,7 @@ class Train(Settings):
 
 class Score(Settings):
     tokens_per_batch: Count
-    max_tokens: Annotated[int, Field(ge=4, le=512)]
+    max_tokens: Annotated[int, Field(ge=4, le=512)] | None
     satisfaction_prior: Positive
     num_words: Count
     num_segments: Count

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from attune import config
 from attune.errors import AttuneError
+from attune.models.store import ModelStore
 from attune.schemas import TABLES
 from attune.tables import StagedTable, Tables
 
@@ -50,7 +51,17 @@ class Run:
     @property
     def folder(self) -> Path:
         """Folder of the run: its log, its summary and what it leaves for people."""
-        return Path(self.settings.workspace) / "runs" / self.run_id
+        return self.workspace / "runs" / self.run_id
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """Models of the workspace."""
+        return ModelStore(self.settings.workspace)
+
+    @property
+    def workspace(self) -> Path:
+        """Folder of the workspace."""
+        return Path(self.settings.workspace)
 
     def read(self, table: str) -> "DataFrame":
         """Latest rows of a table; its version is noted in the summary."""
@@ -79,19 +90,36 @@ class Run:
             raise
         return staged
 
-    def publish(
-        self, staged: Mapping[str, StagedTable], replace: Literal["table", "partitions"] = "table"
-    ) -> None:
+    def publish(self, staged: Mapping[str, StagedTable], origin: Mapping[str, object] | None = None) -> None:
         """Commit staged tables, each in one step; versions and rows are noted in the summary."""
         metadata = {"run_id": self.run_id, "job": self.job, "as_of": str(self.settings.as_of)}
+        if origin is not None:
+            metadata["origin"] = json.dumps(origin, sort_keys=True)
         for name, table in staged.items():
-            version = self.tables.publish(table, metadata, replace)
+            version = self.tables.publish(table, metadata)
             self.summary["outputs"][name] = {"version": version, "rows": table.rows}
             self.log(f"published {name} version {version}: {table.rows:,} rows")
 
-    def write(self, frames: "Mapping[str, DataFrame]") -> None:
-        """Stage and publish tables that need no check between."""
-        self.publish(self.stage(frames))
+    def write(self, frames: "Mapping[str, DataFrame]", origin: Mapping[str, object] | None = None) -> None:
+        """Stage and publish tables that need no check between; ``origin`` says what they come from."""
+        self.publish(self.stage(frames), origin)
+
+    def versions_read(self, *tables: str) -> dict[str, int]:
+        """Versions of tables that this run has read; those it has not are left out."""
+        return {name: self.summary["inputs"][name]["version"] for name in tables if name in self.summary["inputs"]}
+
+    def origin(self, *tables: str) -> dict[str, object]:
+        """Latest versions of tables, to be kept with what is made from them."""
+        return {name: self.tables.version(name) for name in tables if self.tables.exists(name)}
+
+    def is_current(self, table: str, origin: Mapping[str, object]) -> bool:
+        """Whether the latest version of a table was made from just this; then making it again is skipped."""
+        if not self.tables.exists(table):
+            return False
+        current = self.tables.metadata(table).get("origin") == json.dumps(origin, sort_keys=True)
+        if current:
+            self.skip(table, "up to date: made from the same tables and model")
+        return current
 
     def metric(self, name: str, value: object) -> None:
         """Note a figure in the summary."""

@@ -128,6 +128,11 @@ class Tables:
             versions.append(Version(commit["version"], stamp, commit["operation"], rows, commit.get("run_id")))
         return versions
 
+    def metadata(self, name: str) -> dict[str, str]:
+        """What the latest version of a table was published with."""
+        (commit,) = self.delta(name).history(limit=1)
+        return commit
+
     def read(self, name: str, version: int | None = None) -> "DataFrame":
         """Rows of a table, at its latest or an older version."""
         table = self.delta(name, version)

@@ -55,13 +55,21 @@ def _passed_over(impressions: "DataFrame", seed: int) -> "DataFrame":
 
 
 def _by_popularity(wanting: "DataFrame", positives: "DataFrame", seed: int) -> "DataFrame":
-    """Draw items as often as they are acted on, from a pool of hashed choices; those the user ever took are left out."""
+    """Draw items as often as they are acted on, from a pool of hashed choices; those the user ever took are left out.
+
+    The pool has a fixed number of slots; one that no choice falls into takes its neighbour's.
+    """
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     choice = F.concat_ws("|", "user_id", "item_id", F.col("ts").cast("string"))
     pool = positives.groupBy((_draw(choice, seed) % _POOL_SIZE).alias("_slot")).agg(
         F.min(F.struct(_draw(choice, seed + 1).alias("draw"), "item_id"))["item_id"].alias("_drawn")
     )
+    slots = positives.sparkSession.range(_POOL_SIZE).select(F.col("id").alias("_slot"))
+    before, after = Window.orderBy("_slot"), Window.orderBy(F.desc("_slot"))
+    neighbours = [F.last("_drawn", ignorenulls=True).over(window) for window in (before, after)]
+    pool = slots.join(pool, "_slot", "left").select("_slot", F.coalesce(*neighbours).alias("_drawn"))
     ticket = F.explode(F.sequence(F.lit(1), F.lit(NEGATIVES_PER_POSITIVE))).alias("_k")
     drawn = wanting.select("user_id", "item_id", "ts", ticket)
     slot = _draw(F.concat_ws("|", choice, F.col("_k").cast("string")), seed + 2) % _POOL_SIZE

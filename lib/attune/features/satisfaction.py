@@ -56,8 +56,9 @@ def satisfaction_figures(scored: "DataFrame", prior: float) -> "DataFrame":
 def _telling_words(scored: "DataFrame", reviews: "DataFrame", num_words: int) -> "DataFrame":
     """Words of praise and complaint by item.
 
-    A word counts by the reviews of its kind that hold it, times how much more often (log ratio) it stands in the item's
-    reviews of that kind than in all reviews, and in reviews of that kind than in those of the other.
+    A word must stand more often in reviews of its kind than in those of the other kind, over all items and within the
+    item. It then counts by the item's reviews that hold it, times the log of how much more often it stands in them than
+    in all reviews.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -67,10 +68,18 @@ def _telling_words(scored: "DataFrame", reviews: "DataFrame", num_words: int) ->
     words = labelled.select("item_id", "label", F.explode("words").alias("word"))
     by_label = labelled.groupBy("label").agg(F.count("*").alias("num_label"))
     by_item = labelled.groupBy("item_id", "label").agg(F.count("*").alias("num_item"))
+    by_item = by_item.withColumn("num_both", F.sum("num_item").over(Window.partitionBy("item_id")))
     mentions = words.groupBy("item_id", "label", "word").agg(F.count("*").alias("n"))
+    same_item = Window.partitionBy("item_id", "word")
     same_word, same_kind = Window.partitionBy("word"), Window.partitionBy("word", "label")
     counted = (
-        mentions.withColumns({"n_label": F.sum("n").over(same_kind), "n_all": F.sum("n").over(same_word)})
+        mentions.withColumns(
+            {
+                "n_label": F.sum("n").over(same_kind),
+                "n_all": F.sum("n").over(same_word),
+                "n_item": F.sum("n").over(same_item),
+            }
+        )
         .where(F.col("n") >= _MIN_MENTIONS)
         .join(F.broadcast(by_label), "label")
         .join(by_item, ["item_id", "label"])
@@ -79,10 +88,10 @@ def _telling_words(scored: "DataFrame", reviews: "DataFrame", num_words: int) ->
     share_item, share_label = F.col("n") / F.col("num_item"), (F.col("n_label") + 0.5) / (F.col("num_label") + 1)
     share_all = (F.col("n_all") + 0.5) / (F.col("num_all") + 1)
     share_other = (F.col("n_all") - F.col("n_label") + 0.5) / (F.col("num_all") - F.col("num_label") + 1)
-    scored_words = counted.withColumns(
-        {"own": F.log(share_item / share_all), "kind": F.log(share_label / share_other)}
-    ).where("own > 0 AND kind > 0")
-    rank = Window.partitionBy("item_id", "label").orderBy(F.desc(F.expr("n * (own + kind)")), "word")
+    within = F.col("num_both") * F.col("n") - F.col("n_item") * F.col("num_item")
+    telling = (share_item > share_all) & (share_label > share_other) & ((within > 0) | (F.col("num_both") == F.col("num_item")))
+    scored_words = counted.withColumn("own", F.log(share_item / share_all)).where(telling)
+    rank = Window.partitionBy("item_id", "label").orderBy(F.desc(F.expr("n * own")), "word")
     best = scored_words.withColumn("rank", F.row_number().over(rank)).where(F.col("rank") <= num_words)
 
     def told(label: str) -> "DataFrame":

@@ -1,0 +1,33 @@
+# The set-up makes .venv on the first use and again after a change of its files; else it takes no time.
+PYTHON := .venv/bin/python
+PYTEST := SPARK_LOCAL_IP=127.0.0.1 $(PYTHON) -m pytest
+
+.PHONY: help setup check test faults bench quality clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: ## make or mend the environment in .venv
+	@tools/setup.sh
+
+check: setup ## style, types, import rules, tests without Spark: about a minute
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PYTEST) -q -m "not spark and not slow" --ignore tests/faults
+
+test: setup ## all tests
+	$(PYTEST) --ignore tests/faults
+
+faults: setup ## jobs killed, files cut short, disks full: slow
+	$(PYTEST) tests/faults
+
+bench: setup ## side-by-side measurements, one JSON line each
+	@for file in benchmarks/bench_*.py; do $(PYTHON) $$file || exit 1; done
+
+quality: setup ## model quality on the real data
+	@for file in benchmarks/quality_*.py; do $(PYTHON) $$file || exit 1; done
+
+clean: ## remove what was built; keeps .venv and the workspace
+	rm -rf build dist lib/attune.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find lib jobs tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

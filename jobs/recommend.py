@@ -1,0 +1,24 @@
+"""Recommendations for every user, and for those of whom nothing is known."""
+
+import sys
+
+from attune.recommend.recommend import recommend as recommended
+from attune.recommend.tables import read_inputs
+from attune.run import Run, job
+
+
+@job(
+    reads=("models/ranker", "events", "items", "users", "user_features", "item_features", "review_sentiment", "embeddings"),
+    writes=("recommendations",),
+)
+def recommend(run: Run) -> None:
+    """Rank what to offer each user next, each row with its sources and reasons."""
+    if not run.has("events"):
+        run.skip("recommendations", "there are no events")
+        return
+    with recommended(read_inputs(run), run.settings, run.models, run.settings.as_of) as frames:
+        run.write({"recommendations": frames})
+
+
+if __name__ == "__main__":
+    sys.exit(recommend.main())

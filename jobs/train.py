@@ -1,0 +1,34 @@
+"""Models: sentiment of reviews, match of item texts, ranking of candidates."""
+
+import sys
+
+from attune.recommend.tables import read_inputs
+from attune.recommend.train import train_ranker
+from attune.run import Run, job
+from attune.scoring.tables import update_embeddings, update_sentiment
+from attune.training.tables import train_sentiment_model, train_text_match_model
+
+
+@job(
+    reads=("reviews", "items", "events", "users", "examples", "user_features", "item_features"),
+    writes=("models/sentiment", "models/text_match", "models/ranker", "review_sentiment", "embeddings"),
+)
+def train(run: Run) -> None:
+    """Fine-tune BERT on reviews and on item texts with Horovod, then learn to rank what they and the log propose.
+
+    The ranking learns from scores of the two text models, so the rows that have none yet are scored here.
+    """
+    train_sentiment_model(run)
+    train_text_match_model(run)
+    update_sentiment(run)
+    update_embeddings(run)
+    if not run.has("events"):
+        run.skip("ranker", "there are no events")
+        return
+    ranker = train_ranker(read_inputs(run), run.settings, run.models, run.run_id, run.log)
+    run.metric("ranker", ranker.metrics)
+    run.artefact("models/ranker", ranker.folder)
+
+
+if __name__ == "__main__":
+    sys.exit(train.main())

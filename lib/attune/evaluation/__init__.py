@@ -1,0 +1,1 @@
+"""Measures of ranked lists, and how far they can be trusted."""

@@ -1,0 +1,1 @@
+"""Models: how they are stored, and the networks that training and scoring share."""

@@ -1,0 +1,1 @@
+"""What to offer each user next: candidates from several sources, one ranking model, reasons in words."""

@@ -1,0 +1,142 @@
+"""Measure the blend beside its sources on the last period, held out by time.
+
+Everything is fitted to events before ``test_start``. Relevant are the items that a user acts on from then to ``as_of``, but
+for those left out of every list (already bought). Every model ranks the whole catalogue for the same users.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attune.config import Config
+from attune.errors import InputError
+from attune.evaluation.bootstrap import bootstrap_means
+from attune.evaluation.metrics import METRICS, coverage
+from attune.models.store import ModelStore
+from attune.recommend.booster import read_model
+from attune.recommend.inputs import Inputs
+from attune.recommend.measured import BLEND, Lists, measured_lists
+from attune.recommend.recommend import ready_to_rank
+from attune.recommend.sources import SOURCES
+from attune.tables import conform
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+BASELINES = ("popular", "als", "covisit", "text")
+_CHOOSING_K = 10
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Table evaluation, and the figures that matter most."""
+
+    evaluation: "DataFrame"
+    metrics: dict[str, object]
+
+
+def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
+    """Measure the latest ranker and its baselines on the held-out period.
+
+    Raises InputError where no ranker was trained, or where nobody acted on anything new in the held-out period.
+    """
+    began = time.monotonic()
+    rec = settings.recommend
+    model = read_model(store.latest("ranker"))
+    snapshot = ready_to_rank(inputs, settings, model, settings.test_start, settings.as_of)
+    try:
+        absent = {"text"} if snapshot.catalogue.vectors is None else set()
+        baselines = {name: SOURCES[name] for name in BASELINES if name not in absent}
+        lists = measured_lists(
+            snapshot.rows,
+            snapshot.catalogue,
+            baselines,
+            max(settings.evaluate.k),
+            rec.candidates_per_source,
+            rec.repeat,
+            model,
+        )
+        num_held_out, num_offered = snapshot.rows.count(), int(snapshot.catalogue.offered.sum())
+    finally:
+        snapshot.close()
+    if not len(lists.user_ids):
+        raise InputError(
+            f"the held-out period {settings.test_start} to {settings.as_of} holds no action to measure: "
+            "give events up to as_of, or set split.test_days to fit the log"
+        )
+    rows = evaluation_rows(lists, num_offered, settings)
+    frame = inputs.events.sparkSession.createDataFrame(rows)
+    metrics = headline(rows) | {
+        "users_measured": len(lists.user_ids),
+        "users_acting": num_held_out,
+        "users_new": int((~lists.known).sum()),
+        "items_offered": num_offered,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    return Evaluated(conform(frame, "evaluation"), metrics)
+
+
+def evaluation_rows(lists: Lists, num_items: int, settings: Config) -> pd.DataFrame:
+    """Rows of table evaluation. Grain: model, metric, length of the list, slice of the users, and baseline it is against."""
+    slices = {"all": np.ones(len(lists.known), bool), "known_users": lists.known, "new_users": ~lists.known}
+    rows: list[dict[str, object]] = []
+    for name, chosen in slices.items():
+        if chosen.any():
+            rows += _slice_rows(lists, chosen, num_items, settings, name)
+    types = {"against": object}
+    return pd.DataFrame(rows).assign(task="recommend", as_of=settings.test_start).astype(types)
+
+
+def _slice_rows(
+    lists: Lists, chosen: NDArray[np.bool_], num_items: int, settings: Config, name: str
+) -> list[dict[str, object]]:
+    keys: list[tuple[str, str, int, str | None]] = []
+    columns = []
+    for k in settings.evaluate.k:
+        for metric, measure in METRICS.items():
+            values = {model: measure(hits[chosen], lists.num_relevant[chosen], k) for model, hits in lists.hits.items()}
+            keys += [(model, metric, k, None) for model in values]
+            columns += list(values.values())
+            if BLEND in values:
+                others = [model for model in values if model != BLEND]
+                keys += [(BLEND, metric, k, model) for model in others]
+                columns += [values[BLEND] - values[model] for model in others]
+    intervals = bootstrap_means(np.stack(columns, axis=1), settings.evaluate.bootstrap_samples, settings.seed)
+    num = int(chosen.sum())
+    rows: list[dict[str, object]] = [
+        {"model": model, "metric": metric, "k": k, "slice": name, "value": i.value, "low": i.low, "high": i.high, "num": num,
+         "against": against}
+        for (model, metric, k, against), i in zip(keys, intervals, strict=True)
+    ]  # fmt: skip
+    for model, items in lists.items.items():
+        for k in settings.evaluate.k:
+            share = coverage(items[chosen], num_items, k)
+            rows.append({"model": model, "metric": "coverage", "k": k, "slice": name, "value": share, "low": None, "high": None,
+                         "num": num, "against": None})  # fmt: skip
+    return rows
+
+
+def headline(rows: pd.DataFrame) -> dict[str, object]:
+    """nDCG at 10 (or the length nearest to it) of every model over all users, and the blend against the best baseline."""
+    ks = rows["k"].unique()
+    k = int(min(ks, key=lambda length: abs(length - _CHOOSING_K)))
+    at_k = rows[(rows["metric"] == "ndcg") & (rows["k"] == k) & (rows["slice"] == "all")]
+    plain = at_k[at_k["against"].isna()].set_index("model")
+    best = plain.drop(index=BLEND, errors="ignore")["value"].idxmax()
+    found: dict[str, object] = {
+        f"ndcg@{k}": {model: _interval(row) for model, row in plain.iterrows()},
+        "best_baseline": best,
+    }
+    difference = at_k[at_k["against"] == best]
+    if len(difference):
+        found["blend_minus_best"] = _interval(difference.iloc[0])
+        found["blend_over_best"] = round(float(plain.loc[BLEND, "value"] / plain.loc[best, "value"]), 4)
+    return found
+
+
+def _interval(row: pd.Series) -> dict[str, float]:
+    return {name: round(float(row[name]), 5) for name in ("value", "low", "high")}

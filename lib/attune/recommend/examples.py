@@ -1,0 +1,57 @@
+"""What the ranking model learns from: candidates as of a date, labelled by what users did in the period after it."""
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from attune.recommend.batch import Batch, values_at
+from attune.recommend.booster import Groups
+from attune.recommend.catalogue import Catalogue
+from attune.recommend.pair_features import pair_features
+from attune.recommend.retrieval import retrieve
+from attune.recommend.spread import over_blocks
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_SCHEMA = "user_id string, num int, columns array<string>, features binary, labels binary"
+
+
+def labelled_candidates(
+    rows: "DataFrame", catalogue: Catalogue, per_source: int, repeat: bool
+) -> tuple[list[str], Groups]:
+    """Candidates of users with labels, brought to the driver: one group a user, users in the order of their ids.
+
+    Users of whom no candidate is a label teach nothing and are left out. Takes 4 bytes a candidate and feature: 0.5 GB
+    for 10,000 users.
+    """
+
+    def work(catalogue: Catalogue, batch: Batch) -> pd.DataFrame:
+        return group_rows(catalogue, batch, per_source, repeat)
+
+    collected: pd.DataFrame = over_blocks(rows, catalogue, lambda: work, _SCHEMA).toPandas()  # type: ignore[assignment]
+    found = collected.sort_values("user_id")
+    if found.empty:
+        return [], Groups(np.zeros((0, 0), np.float32), np.zeros(0, np.int8), np.zeros(0, np.int64))
+    columns = list(found["columns"].iloc[0])
+    return columns, Groups(
+        features=np.frombuffer(b"".join(found["features"]), np.float32).reshape(-1, len(columns)),
+        labels=np.frombuffer(b"".join(found["labels"]), np.int8),
+        sizes=found["num"].to_numpy(np.int64),
+    )
+
+
+def group_rows(catalogue: Catalogue, batch: Batch, per_source: int, repeat: bool) -> pd.DataFrame:
+    """Features and labels of each user's candidates as bytes. Grain: one user with a label among the candidates."""
+    candidates = retrieve(catalogue, batch, per_source, repeat)
+    matrix = pair_features(catalogue, batch, candidates)
+    labels = values_at(batch.labels, candidates.users, candidates.items) > 0
+    bounds = np.searchsorted(candidates.users, np.arange(len(batch) + 1))
+    rows = []
+    for user, (start, stop) in enumerate(pairwise(bounds)):
+        if labels[start:stop].any():
+            values = matrix.values[start:stop].tobytes(), labels[start:stop].astype(np.int8).tobytes()
+            rows.append((batch.user_ids[user], stop - start, list(matrix.columns), *values))
+    return pd.DataFrame(rows, columns=["user_id", "num", "columns", "features", "labels"])

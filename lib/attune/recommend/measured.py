@@ -1,0 +1,115 @@
+"""The list that each model gives each held-out user, over the whole catalogue and under the same left-out items."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attune.recommend.batch import Batch
+from attune.recommend.booster import RankingModel
+from attune.recommend.catalogue import Catalogue, Floats
+from attune.recommend.ranking import Ranked, Ranker
+from attune.recommend.retrieval import allowed_scores, best
+from attune.recommend.sources import NOT_PROPOSED, Source, popular
+from attune.recommend.spread import over_blocks
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+BLEND = "blend"
+_SCHEMA = "user_id string, known boolean, num_relevant int, model string, items array<int>, hits array<int>"
+
+# Shape legend: U users, B users of a block, L places of a list.
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Lists of all models for the same users in the same order."""
+
+    user_ids: NDArray[np.object_]  # [U]
+    known: NDArray[np.bool_]  # [U]; whether the user had any action before the cut-off
+    num_relevant: NDArray[np.int64]  # [U]
+    items: Mapping[str, NDArray[np.int64]]  # by model [U, L]; -1 where a list is shorter
+    hits: Mapping[str, NDArray[np.int64]]  # by model [U, L]; 1 where the item is relevant
+
+
+def measured_lists(
+    rows: "DataFrame",
+    catalogue: Catalogue,
+    sources: Mapping[str, Source],
+    length: int,
+    per_source: int,
+    repeat: bool,
+    model: RankingModel | None = None,
+) -> Lists:
+    """Lists of some sources, each alone, and of the ranking model as ``blend`` where given; brought to the driver.
+
+    A source that has less to say of a user than the list has places is filled up with popular items. Users whose items
+    are all left out are not measured.
+    """
+
+    def make():  # type: ignore[no-untyped-def]
+        ranker = Ranker(model, per_source, repeat) if model else None
+        return lambda catalogue, batch: list_rows(catalogue, batch, sources, length, repeat, ranker)
+
+    collected: pd.DataFrame = over_blocks(rows, catalogue, make, _SCHEMA).toPandas()  # type: ignore[assignment]
+    found = collected.sort_values("user_id")
+    by_model = {name: part for name, part in found.groupby("model")}
+    one = next(iter(by_model.values()), found)
+    return Lists(
+        user_ids=one["user_id"].to_numpy(object),
+        known=one["known"].to_numpy(bool),
+        num_relevant=one["num_relevant"].to_numpy(np.int64),
+        items={name: np.stack(part["items"].to_numpy()) for name, part in by_model.items()},
+        hits={name: np.stack(part["hits"].to_numpy()) for name, part in by_model.items()},
+    )
+
+
+def list_rows(
+    catalogue: Catalogue, batch: Batch, sources: Mapping[str, Source], length: int, repeat: bool, ranker: Ranker | None
+) -> pd.DataFrame:
+    """Each model's list for each user of a block. Grain: user and model."""
+    popular_scores = allowed_scores(catalogue, batch, repeat, {"popular": popular})["popular"]
+    scores = allowed_scores(catalogue, batch, repeat, sources)
+    lists = {name: _filled_list(values, popular_scores, length) for name, values in scores.items()}
+    if ranker is not None:
+        lists[BLEND] = _places(ranker.rank(catalogue, batch, length), length)
+    relevant = batch.labels.toarray() > 0
+    if not repeat:
+        relevant &= batch.bought.toarray() == 0
+    known, num_relevant = np.diff(batch.weights.indptr) > 0, relevant.sum(axis=1)
+    frames = []
+    for name, items in lists.items():
+        hits = np.take_along_axis(relevant, np.maximum(items, 0), axis=1) & (items >= 0)
+        frames.append(
+            pd.DataFrame(
+                {"user_id": batch.user_ids, "known": known, "num_relevant": num_relevant, "model": name,
+                 "items": list(items), "hits": list(hits.astype(np.int32))}
+            )[num_relevant > 0]
+        )  # fmt: skip
+    return pd.concat(frames)
+
+
+def _filled_list(scores: Floats, popular_scores: Floats, length: int) -> NDArray[np.int64]:
+    """The best items by score, then by popularity where the score says nothing [B, length]; -1 where both end."""
+    finite = np.where(np.isfinite(scores), scores, np.inf).min(axis=1, initial=np.inf)
+    lowest = np.where(np.isfinite(finite), finite, 0)[:, None]
+    most = max(float(np.where(np.isfinite(popular_scores), popular_scores, 0).max(initial=0)), 1e-9)
+    combined = np.where(scores > NOT_PROPOSED, scores, lowest - 2 + popular_scores / most)
+    order = best(combined, length)
+    chosen = np.where(np.isfinite(np.take_along_axis(combined, order, axis=1)), order, -1)
+    return _padded(chosen, length)
+
+
+def _places(ranked: Ranked, length: int) -> NDArray[np.int64]:
+    items = np.full((len(ranked.order), length), -1, np.int64)
+    for user, positions in enumerate(ranked.order):
+        items[user, : len(positions)] = ranked.candidates.items[positions]
+    return items
+
+
+def _padded(items: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    return np.pad(items, ((0, 0), (0, length - items.shape[1])), constant_values=-1)

@@ -1,0 +1,170 @@
+"""Why an item is offered, in words that a marketer can show, from what moved the ranking model and what is true."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attune.recommend.batch import Batch
+from attune.recommend.catalogue import Catalogue, Floats, first_level
+
+_MAX_REASONS = 3
+_POPULAR_SHARE = 0.1
+"""Share of the catalogue, from the top, that is called popular."""
+_SIMILAR_COSINE = 0.5
+_MIN_SATISFACTION = 0.75
+_NEW_DAYS = 30
+_SAME_PRICE = 0.35
+"""Difference of log prices up to which a price counts as usual."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One user and one recommended item, with the user's history."""
+
+    catalogue: Catalogue
+    batch: Batch
+    user: int
+    item: int
+
+    @property
+    def history(self) -> NDArray[np.int32]:
+        """Items that the user acted on."""
+        weights = self.batch.weights
+        return weights.indices[weights.indptr[self.user] : weights.indptr[self.user + 1]]
+
+    @property
+    def history_weights(self) -> Floats:
+        """Their weights."""
+        weights = self.batch.weights
+        return weights.data[weights.indptr[self.user] : weights.indptr[self.user + 1]]
+
+    def title(self, item: int) -> str:
+        """Title of an item."""
+        return str(self.catalogue.titles[item])
+
+    def has_bought(self, item: int) -> bool:
+        """Whether the user bought an item."""
+        return bool(self.batch.bought[self.user, item] > 0)
+
+    def value(self, column: str) -> float:
+        """A feature of the item; NaN where unknown."""
+        return float(self.catalogue.column(column)[self.item])
+
+
+def because_of(pair: Pair) -> int | None:
+    """The item of the user's history whose neighbourhood speaks most for the item."""
+    if pair.catalogue.neighbours is None or not len(pair.history):
+        return None
+    similarity = np.asarray(pair.catalogue.neighbours[pair.history, pair.item].todense()).ravel()
+    strength = similarity * pair.history_weights
+    return int(pair.history[strength.argmax()]) if strength.max() > 0 else None
+
+
+def _together(pair: Pair) -> str | None:
+    item = because_of(pair)
+    if item is None:
+        return None
+    return f"{'Bought together with' if pair.has_bought(item) else 'Often chosen with'} {pair.title(item)}"
+
+
+def _similar_taste(pair: Pair) -> str | None:
+    return "Chosen by customers with a similar taste" if len(pair.history) else None
+
+
+def _like(pair: Pair) -> str | None:
+    vectors = pair.catalogue.vectors
+    others = pair.history[pair.history != pair.item]
+    if vectors is None or not len(others):
+        return None
+    cosine = vectors[others] @ vectors[pair.item]
+    item = int(others[cosine.argmax()])
+    if cosine.max() < _SIMILAR_COSINE:
+        return None
+    return f"Like {pair.title(item)} that you {'bought' if pair.has_bought(item) else 'viewed'}"
+
+
+def _again(pair: Pair) -> str | None:
+    if pair.item not in pair.history:
+        return None
+    return "You bought it before" if pair.has_bought(pair.item) else "You looked at it before"
+
+
+def _popular(pair: Pair) -> str | None:
+    popularity = pair.catalogue.popularity
+    above = (popularity > popularity[pair.item]).sum()
+    return "Popular right now" if popularity[pair.item] > 0 and above < _POPULAR_SHARE * len(popularity) else None
+
+
+def _popular_in_region(pair: Pair) -> str | None:
+    region = pair.batch.region[pair.user]
+    if region not in pair.catalogue.regions:
+        return None
+    popularity = pair.catalogue.region_popularity[list(pair.catalogue.regions).index(region)]
+    above = (popularity > popularity[pair.item]).sum()
+    return f"Popular in {region}" if popularity[pair.item] > 0 and above < _POPULAR_SHARE * len(popularity) else None
+
+
+def _interest(pair: Pair) -> str | None:
+    category = pair.catalogue.category[pair.item]
+    if category < 0 or not (pair.catalogue.category[pair.history] == category).any():
+        return None
+    path = pair.catalogue.categories[category]
+    return f"Fits your interest in {path.split('>')[-1].strip() or first_level(path)}"
+
+
+def _rated(pair: Pair) -> str | None:
+    satisfaction = pair.value("item_satisfaction")
+    return f"Rated {satisfaction:.0%} positive" if satisfaction >= _MIN_SATISFACTION else None
+
+
+def _price(pair: Pair) -> str | None:
+    prices = pair.catalogue.prices[pair.history]
+    known = prices[np.isfinite(prices)]
+    if not len(known) or not abs(np.log(pair.catalogue.prices[pair.item] / np.median(known))) < _SAME_PRICE:
+        return None
+    return "In your usual price range"
+
+
+def _new(pair: Pair) -> str | None:
+    days = pair.value("item_days_since_first")
+    return "New" if np.isnan(days) or days < _NEW_DAYS else None
+
+
+_TOLD_BY: tuple[tuple[tuple[str, ...], Callable[[Pair], str | None]], ...] = (
+    (("covisit_", "latest_visit_"), _together),
+    (("als_",), _similar_taste),
+    (("text_",), _like),
+    (("again_", "pair_weight", "pair_days_since"), _again),
+    (("region_",), _popular_in_region),
+    (("category_", "pair_category"), _interest),
+    (("item_satisfaction", "item_mean_rating", "item_num_reviews"), _rated),
+    (("pair_price", "item_price"), _price),
+    (("item_days_since_first",), _new),
+    (
+        ("popular_", "item_popularity", "item_num_", "item_trend", "item_actors", "item_conversion", "item_click"),
+        _popular,
+    ),
+)
+"""Features, by the start of their names, and the reason that tells of them."""
+
+
+def reasons(pair: Pair, columns: Sequence[str], contributions: Floats) -> list[str]:
+    """At most three reasons that hold for a pair, those that moved its score most first; at least one.
+
+    Args:
+        columns: names of the features [K].
+        contributions: what each added to the score [K] (SHAP values of the trees).
+    """
+    strength = {starts: 0.0 for starts, _ in _TOLD_BY}
+    for column, contribution in zip(columns, contributions, strict=True):
+        for starts in strength:
+            if column.startswith(starts):
+                strength[starts] += float(contribution)
+                break
+    texts: list[str] = []
+    for starts, tell in sorted(_TOLD_BY, key=lambda told: -strength[told[0]]):
+        if (text := tell(pair)) is not None and (strength[starts] > 0 or not texts):
+            texts.append(text)
+    return texts[:_MAX_REASONS] or ["Chosen for you"]

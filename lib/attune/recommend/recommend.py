@@ -1,0 +1,60 @@
+"""Recommendations as of a date: the top items of every known user, and lists for those of whom nothing is known."""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from attune.config import AlsPoint, Config
+from attune.models.store import ModelStore
+from attune.recommend.batch import Batch
+from attune.recommend.booster import RankingModel, read_model
+from attune.recommend.catalogue import Catalogue
+from attune.recommend.inputs import Inputs
+from attune.recommend.ranking import Ranker
+from attune.recommend.snapshot import Snapshot, take_snapshot, with_factors
+from attune.recommend.spread import over_blocks
+from attune.recommend.users import strangers
+from attune.tables import conform
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_SCHEMA = "user_id string, item_id string, score double, sources array<string>, reasons array<string>, rank int"
+
+
+@contextmanager
+def recommend(inputs: Inputs, settings: Config, store: ModelStore, cutoff: dt.date) -> "Iterator[DataFrame]":
+    """Table recommendations as of a date: top-N of each user with history, and for strangers of each region and of none.
+
+    A context, in which the frame can be written; what is kept in memory for it is freed at its end. Raises InputError
+    where no ranker was trained or its folder is damaged.
+    """
+    from pyspark.sql import functions as F
+
+    rec = settings.recommend
+    model = read_model(store.latest("ranker"))
+    snapshot = ready_to_rank(inputs, settings, model, cutoff)
+    rows = snapshot.rows.unionByName(strangers(snapshot.rows, snapshot.catalogue.regions))
+    per_source, repeat, top_n = rec.candidates_per_source, rec.repeat, rec.top_n
+
+    def make() -> Callable[[Catalogue, Batch], pd.DataFrame]:
+        ranker = Ranker(model, per_source, repeat)
+        return lambda catalogue, batch: ranker.recommend(catalogue, batch, top_n)
+
+    found = over_blocks(rows, snapshot.catalogue, make, _SCHEMA)
+    try:
+        yield conform(found.withColumn("as_of", F.lit(cutoff)), "recommendations")
+    finally:
+        snapshot.close()
+
+
+def ready_to_rank(
+    inputs: Inputs, settings: Config, model: RankingModel, cutoff: dt.date, end: dt.date | None = None
+) -> Snapshot:
+    """The state as of a date with the choices that the model was trained with."""
+    rec = settings.recommend
+    snapshot = take_snapshot(inputs, rec, cutoff, model.popularity_half_life_days, end)
+    return with_factors(snapshot, AlsPoint(**model.als), rec, settings.seed)

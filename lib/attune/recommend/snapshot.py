@@ -1,0 +1,142 @@
+"""Everything that recommendation knows as of a date: the catalogue as arrays, the users as a frame."""
+
+import datetime as dt
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from attune.config import AlsPoint, Recommend
+from attune.features.satisfaction import satisfaction_figures
+from attune.recommend import catalogue as arrays
+from attune.recommend.als import fit_factors
+from attune.recommend.catalogue import Catalogue
+from attune.recommend.covisit import neighbours
+from attune.recommend.inputs import Inputs
+from attune.recommend.interactions import acted_on, interactions, latest_items, regions
+from attune.recommend.popular import named, popularity, popularity_by_region
+from attune.recommend.users import add_factors, add_features, user_rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_NOT_FEATURES = ("item_id", "as_of", "price", "num_users", "days_since_first")
+"""Columns of item_features that are no numbers of their own, or that ``popularity`` has already."""
+_REGION_HALF_LIFE_DAYS = 30
+_SATISFACTION_PRIOR = 5
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state as of ``cutoff``. ``close`` frees what it keeps in memory."""
+
+    cutoff: dt.date
+    catalogue: Catalogue
+    rows: "DataFrame"  # as users.user_rows, without factors
+    weights: "DataFrame"  # columns user, item (int indices), weight; kept in memory
+    user_index: "DataFrame"  # columns user_id, user
+    kept: tuple["DataFrame", ...]
+
+    def close(self) -> None:
+        """Free what is kept in memory."""
+        for frame in self.kept:
+            frame.unpersist()
+
+
+def take_snapshot(
+    inputs: Inputs, settings: Recommend, cutoff: dt.date, popularity_half_life_days: float, end: dt.date | None = None
+) -> Snapshot:
+    """The state as of a date; with ``end``, the rows are the users who act from then to the day before ``end``.
+
+    Runs Spark jobs: what is one row an item comes to the driver. Factors are added by ``with_factors``.
+    """
+    from pyspark.sql import functions as F
+
+    acted = interactions(inputs.events, settings.event_weights, settings.half_life_days, cutoff).persist()
+    located = regions(inputs.events, inputs.users, end or cutoff)
+    items = _items(inputs, settings, acted, cutoff)
+    item_index = acted.sparkSession.createDataFrame(
+        pd.DataFrame({"item_id": items["item_id"], "item": range(len(items))}), "item_id string, item int"
+    )
+    user_index = _numbered(acted.select("user_id").distinct()).persist()
+    indexed = acted.join(F.broadcast(item_index), "item_id").persist()
+    weights = indexed.join(user_index, "user_id").select("user", "item", F.col("weight").cast("float")).persist()
+    near = neighbours(
+        latest_items(indexed, settings.max_history), settings.covisit.session_bonus, settings.covisit.shrink,
+        settings.covisit.neighbours,
+    )  # fmt: skip
+    by_region = popularity_by_region(acted, located, _REGION_HALF_LIFE_DAYS).join(F.broadcast(item_index), "item_id")
+    names, region_popularity = arrays.region_matrix(by_region.toPandas(), len(items))
+    ((_, popularity_column),) = named([popularity_half_life_days])
+    built = Catalogue(
+        **arrays.item_arrays(items, f"item_{popularity_column}", settings.new_items),
+        regions=names,
+        region_popularity=region_popularity,
+        neighbours=arrays.neighbour_matrix(near.toPandas(), len(items)),
+        vectors=_vectors(inputs, item_index, len(items)),
+    )
+    labels = None
+    if end is not None:
+        chosen = acted_on(inputs.events, settings.event_weights, cutoff, end)
+        labels = chosen.join(F.broadcast(item_index), "item_id").select("user_id", "item")
+    rows = add_features(user_rows(indexed, located, settings.max_history, labels), inputs.user_features, cutoff)
+    return Snapshot(cutoff, built, rows.persist(), weights, user_index, (acted, user_index, indexed, weights, rows))
+
+
+def with_factors(snapshot: Snapshot, point: AlsPoint, settings: Recommend, seed: int) -> Snapshot:
+    """The snapshot with ALS factors fitted to its interactions. The factors of users stay in the frame."""
+    from pyspark.sql import functions as F
+
+    fitted = fit_factors(snapshot.weights, point, settings.als.iterations, settings.als.blocks, seed)
+    factors = fitted.items.select(F.col("id").alias("item"), F.col("features").alias("factors")).toPandas()
+    return replace(
+        snapshot,
+        catalogue=replace(snapshot.catalogue, factors=arrays.rows_by_item(factors, "factors", len(snapshot.catalogue))),
+        rows=add_factors(snapshot.rows, fitted.users, snapshot.user_index),
+    )
+
+
+def _items(inputs: Inputs, settings: Recommend, acted: "DataFrame", cutoff: dt.date) -> pd.DataFrame:
+    """One row an item of the catalogue or the log, in the order of the ids, with every feature as ``item_*``."""
+    from pyspark.sql import functions as F
+
+    def renamed(frame: "DataFrame", leave_out: tuple[str, ...] = ("item_id",)) -> "DataFrame":
+        names = [name for name in frame.columns if name not in leave_out]
+        return frame.select("item_id", *(F.col(name).cast("float").alias(f"item_{name}") for name in names))
+
+    joined = renamed(popularity(acted, settings.popular.half_lives_days))
+    described = ("title", "category", "price")
+    if inputs.items is None:
+        joined = joined.select("*", *(F.lit(None).cast("string").alias(name) for name in described))
+    else:
+        joined = joined.join(inputs.items.select("item_id", *described), "item_id", "full")
+    if inputs.item_features is not None:
+        dated = inputs.item_features.where(F.col("as_of") == F.lit(cutoff))
+        joined = joined.join(renamed(dated, _NOT_FEATURES), "item_id", "left")
+    if inputs.review_sentiment is not None:
+        earlier = inputs.review_sentiment.where(
+            (F.col("status") == "scored") & (F.to_date("review_ts") < F.lit(cutoff))
+        )
+        figures = satisfaction_figures(earlier, _SATISFACTION_PRIOR).select("item_id", "satisfaction")
+        joined = joined.join(renamed(figures), "item_id", "left")
+    collected: pd.DataFrame = joined.toPandas()  # type: ignore[assignment]
+    return collected.sort_values("item_id", ignore_index=True)
+
+
+def _numbered(users: "DataFrame") -> "DataFrame":
+    """A whole number from 0 for each user, in the order of the ids: ALS takes nothing else."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    return users.select("user_id", (F.row_number().over(Window.orderBy("user_id")) - 1).alias("user"))
+
+
+def _vectors(inputs: Inputs, item_index: "DataFrame", num_items: int) -> "arrays.Floats | None":
+    from pyspark.sql import functions as F
+
+    if inputs.embeddings is None:
+        return None
+    of_items = inputs.embeddings.where(F.col("kind") == "item").withColumnRenamed("id", "item_id")
+    return arrays.rows_by_item(
+        of_items.join(F.broadcast(item_index), "item_id").select("item", "vector").toPandas(), "vector", num_items
+    )

@@ -1,0 +1,19 @@
+"""The tables of a workspace that recommendation reads."""
+
+from typing import TYPE_CHECKING
+
+from attune.recommend.inputs import Inputs
+
+if TYPE_CHECKING:
+    from attune.run import Run
+
+_OPTIONAL = ("items", "users", "user_features", "item_features", "review_sentiment", "embeddings")
+
+
+def read_inputs(run: "Run") -> Inputs:
+    """Latest tables of the run's workspace; what is absent is noted as skipped, with what goes without it."""
+    found = {name: run.read(name) for name in _OPTIONAL if run.has(name)}
+    inputs = Inputs(events=run.read("events"), **found)
+    for part, reason in inputs.skipped().items():
+        run.skip(part, reason)
+    return inputs

@@ -1,0 +1,142 @@
+"""Train the ranking model: choose popularity's half-life, the ALS point and the number of rounds on the validation period."""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from attune.config import AlsPoint, Config
+from attune.errors import InputError
+from attune.evaluation.metrics import ndcg
+from attune.models.store import ModelStore
+from attune.recommend.booster import Groups, RankingModel, TreeSettings, choose_rounds, fit_booster, joined
+from attune.recommend.examples import labelled_candidates
+from attune.recommend.inputs import Inputs
+from attune.recommend.measured import measured_lists
+from attune.recommend.popular import named
+from attune.recommend.snapshot import Snapshot, take_snapshot, with_factors
+from attune.recommend.sources import Source, als, by_popularity, popular_by
+
+TASK = "ranker"
+_TUNING_K = 10
+
+
+@dataclass(frozen=True)
+class TrainedRanker:
+    """Where the model lies, and what was measured on the way."""
+
+    folder: Path
+    metrics: dict[str, object]
+
+
+def train_ranker(
+    inputs: Inputs, settings: Config, store: ModelStore, version: str, log: Callable[[str], None] = lambda _: None
+) -> TrainedRanker:
+    """Learn to rank from the periods before ``settings.test_start``, store the model as ``ranker`` and make it the latest.
+
+    Raises InputError where nobody acted in the validation period on anything that the sources propose.
+    """
+    rec, starts = settings.recommend, settings.cutoffs
+    began = time.monotonic()
+    model, groups, metrics = _tune(inputs, settings, log)
+    columns, valid = groups
+    earlier = []
+    for start, end in pairwise(starts[: rec.ranker.periods]):
+        found, group = _groups_of(inputs, settings, start, end, model)
+        if len(group.sizes):
+            earlier.append(group.select(found, columns))
+        log(f"period from {start}: {len(group.sizes):,} users, {len(group.labels):,} candidates")
+    trees = TreeSettings(rec.ranker.num_rounds, rec.ranker.learning_rate, rec.ranker.num_leaves, settings.seed)
+    rounds, curve = choose_rounds(earlier, valid, columns, trees)
+    booster = fit_booster(joined([*earlier, valid]), columns, replace(trees, num_rounds=rounds))
+    model = replace(model, trees=booster.model_to_string(), columns=tuple(columns))
+    gain = booster.feature_importance("gain")
+    strongest = np.argsort(-gain)[:20]
+    metrics |= {
+        "rounds": rounds,
+        "valid_ndcg_by_round": curve,
+        "users": int(sum(len(g.sizes) for g in [*earlier, valid])),
+        "candidates": int(sum(len(g.labels) for g in [*earlier, valid])),
+        "gain_share": {columns[i]: round(float(gain[i] / max(gain.sum(), 1e-9)), 4) for i in strongest},
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    card = {"settings": rec.model_dump(), "metrics": metrics, "cutoffs": [str(day) for day in starts]}
+    folder = store.save(TASK, version, model.write, card)
+    store.promote(TASK, version)
+    return TrainedRanker(folder, metrics)
+
+
+def _tune(
+    inputs: Inputs, settings: Config, log: Callable[[str], None]
+) -> tuple[RankingModel, tuple[list[str], Groups], dict[str, object]]:
+    """Choices made on the validation period, and its candidates to learn from."""
+    rec = settings.recommend
+    snapshot = take_snapshot(inputs, rec, settings.valid_start, rec.popular.half_lives_days[0], settings.test_start)
+    try:
+        half_life, by_half_life = _best_half_life(snapshot, settings)
+        log(f"popular: half-life {half_life:g} days of {by_half_life}")
+        ((_, column),) = named([half_life])
+        snapshot = replace(snapshot, catalogue=by_popularity(snapshot.catalogue, f"item_{column}"))
+        point, fitted, by_point = _best_point(snapshot, settings)
+        log(f"als: {point} of {by_point}")
+        columns, groups = _candidates(fitted, settings)
+        log(
+            f"validation period from {settings.valid_start}: {len(groups.sizes):,} users, {len(groups.labels):,} candidates"
+        )
+    finally:
+        snapshot.close()
+    if not len(groups.sizes):
+        raise InputError(
+            f"the validation period {settings.valid_start} to {settings.test_start} holds no action to learn from: "
+            "give events up to as_of, or set split.valid_days and split.test_days to fit the log"
+        )
+    model = RankingModel("", (), point.model_dump(), half_life)
+    return model, (columns, groups), {"popular": by_half_life, "als": by_point, "als_point": point.model_dump()}
+
+
+def _groups_of(
+    inputs: Inputs, settings: Config, start: dt.date, end: dt.date, model: RankingModel
+) -> tuple[list[str], Groups]:
+    rec = settings.recommend
+    snapshot = take_snapshot(inputs, rec, start, model.popularity_half_life_days, end)
+    try:
+        return _candidates(with_factors(snapshot, AlsPoint(**model.als), rec, settings.seed), settings)
+    finally:
+        snapshot.close()
+
+
+def _candidates(snapshot: Snapshot, settings: Config) -> tuple[list[str], Groups]:
+    from pyspark.sql import functions as F
+
+    rec = settings.recommend
+    sampled = snapshot.rows.orderBy(F.xxhash64(F.lit(settings.seed), "user_id")).limit(rec.ranker.max_users)
+    return labelled_candidates(sampled, snapshot.catalogue, rec.candidates_per_source, rec.repeat)
+
+
+def _best_half_life(snapshot: Snapshot, settings: Config) -> tuple[float, dict[str, float]]:
+    columns = {days: f"item_{name}" for days, name in named(settings.recommend.popular.half_lives_days)}
+    found = _mean_ndcg(snapshot, {column: popular_by(column) for column in columns.values()}, settings)
+    best = max(columns, key=lambda days: found.get(columns[days], 0))
+    return best, {f"{days:g}d": found.get(column, 0.0) for days, column in columns.items()}
+
+
+def _best_point(snapshot: Snapshot, settings: Config) -> tuple[AlsPoint, Snapshot, dict[str, float]]:
+    tried = []
+    for point in settings.recommend.als.grid:
+        fitted = with_factors(snapshot, point, settings.recommend, settings.seed)
+        tried.append((point, fitted, _mean_ndcg(fitted, {"als": als}, settings).get("als", 0.0)))
+    point, fitted, _ = max(tried, key=lambda found: found[2])
+    return point, fitted, {f"rank {p.rank}, reg {p.reg:g}, alpha {p.alpha:g}": value for p, _, value in tried}
+
+
+def _mean_ndcg(snapshot: Snapshot, sources: Mapping[str, Source], settings: Config) -> dict[str, float]:
+    """Mean nDCG of some sources on the validation period; empty where nobody can be measured."""
+    rec = settings.recommend
+    lists = measured_lists(snapshot.rows, snapshot.catalogue, sources, _TUNING_K, rec.candidates_per_source, rec.repeat)
+    return {
+        name: round(float(ndcg(hits, lists.num_relevant, _TUNING_K).mean()), 5) for name, hits in lists.hits.items()
+    }

@@ -1,0 +1,1 @@
+"""The report: small aggregates of the tables, collected once, drawn as one self-contained page."""

@@ -1,0 +1,1 @@
+"""Scoring: one engine that applies a stored model to the texts of a table."""

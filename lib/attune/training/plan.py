@@ -1,0 +1,87 @@
+"""Settings of one training, as plain values that travel to the ranks, and the plan of its steps."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from attune.models.batches import epoch_batches
+from attune.training.task import Task
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What the loop needs of the settings; meanings and units stand in ``conf/base.yaml``."""
+
+    epochs: int
+    tokens_per_batch: int  # over all ranks
+    learning_rate: float
+    head_learning_rate: float
+    warmup_share: float
+    weight_decay: float
+    max_grad_norm: float
+    frozen_layers: int
+    layer_decay: float = 1.0
+    precision: str = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class RankJob:
+    """Everything a rank needs to train: the task and how to make it, where its rows lie, where the result goes."""
+
+    task: Callable[..., Task]  # makes the task from the encoder and its settings; a class or function of a module
+    task_settings: Mapping[str, Any]
+    encoder: str
+    max_tokens: int
+    data: Mapping[str, str]  # train, valid and perhaps test -> URL of a folder of Parquet files
+    output: str  # folder that rank 0 writes the network to
+    loop: LoopSettings
+    threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there
+    report_columns: tuple[str, ...] = ()  # value columns to return with the outputs for the test rows
+
+
+@dataclass(frozen=True)
+class RankResult:
+    """What comes back from a rank. Metrics are the same on all ranks."""
+
+    rank: int
+    rows: Mapping[str, int] = field(default_factory=dict)  # split -> rows that this rank read
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    test: Mapping[str, np.ndarray] = field(default_factory=dict)  # of rank 0: outputs and values of the test rows
+    error: Exception | None = None
+    traceback: str = ""
+
+
+def rank_batches(lengths: np.ndarray, settings: LoopSettings, rank: int, size: int) -> list[list[np.ndarray]]:
+    """Batches of each epoch of one rank: its own rows under its part of the budget.
+
+    Ranks may have different numbers of batches; ``pad_epochs`` makes them equal.
+    """
+    budget = max(1, settings.tokens_per_batch // size)
+    seed = settings.seed * size + rank
+    return [epoch_batches(lengths, budget, seed, epoch) for epoch in range(settings.epochs)]
+
+
+def pad_epochs(epochs: list[list[np.ndarray]], num_steps: list[int]) -> list[list[np.ndarray]]:
+    """Add batches of no rows until epoch e has ``num_steps[e]``, spread so that they do not all fall at its end."""
+    padded = []
+    for batches, steps in zip(epochs, num_steps, strict=True):
+        none = np.empty(0, np.int64)
+        full = set(np.linspace(0, steps - 1, len(batches)).round().astype(int).tolist()) if batches else set()
+        remaining = iter(batches)
+        padded.append([next(remaining) if step in full else none for step in range(steps)])
+    return padded
+
+
+def learning_rate_factor(step: int, num_steps: int, warmup_share: float) -> float:
+    """Factor of the peak rate at a step, from 0: linear warm-up, then linear decay to nearly zero.
+
+    >>> [round(learning_rate_factor(s, 10, 0.2), 3) for s in (0, 1, 2, 9)]
+    [0.5, 1.0, 1.0, 0.125]
+    """
+    warmup = max(1, round(warmup_share * num_steps)) if warmup_share > 0 else 0
+    if step < warmup:
+        return (step + 1) / warmup
+    return (num_steps - step) / max(1, num_steps - warmup)

@@ -1,0 +1,121 @@
+"""What one rank does, from its settings to its result."""
+
+import logging
+import os
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from attune.models.encoder import load_tokenizer
+from attune.models.networks import write_network
+from attune.training.communicator import Communicator, HorovodRanks
+from attune.training.loop import Loop, Trained, mean_by_quarter
+from attune.training.plan import RankJob, RankResult
+from attune.training.reader import Rows, read_shard
+
+NETWORK_FOLDER = "network"
+PROGRESS_FILE = "progress.txt"
+"""In the output folder: what rank 0 says while it trains, for the driver to log."""
+
+
+def run_rank(job: RankJob, comm: Communicator) -> RankResult:
+    """Read this rank's rows, train, and have rank 0 write the network to ``job.output``."""
+    began = time.monotonic()
+    device = _prepare(job, comm)
+    task = job.task(job.encoder, **job.task_settings)
+    rows = {name: _read(job, task.token_columns, task.value_columns, name, comm) for name in job.data}
+    nothing = rows["train"].take(np.empty(0, np.int64))
+    say = _writer(Path(job.output) / PROGRESS_FILE) if comm.rank == 0 else _say_nothing
+    loop = Loop(task, job.loop, comm, device)
+    say(f"{_describe_rows(rows)} on rank 0 of {comm.size}, {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
+    ready = time.monotonic()
+    trained = loop.fit(rows["train"], rows.get("valid", nothing), say)
+    test = {}
+    if "test" in rows:
+        outputs, values = loop.gather(rows["test"])
+        test = {"outputs": outputs, **{name: values[name] for name in job.report_columns}}
+    if comm.rank == 0:
+        folder = Path(job.output) / NETWORK_FOLDER
+        folder.mkdir(parents=True)
+        write_network(task.network, load_tokenizer(job.encoder), job.max_tokens, folder)
+    metrics = _figures(trained, ready - began)
+    counts = {name: len(shard) for name, shard in rows.items()}
+    return RankResult(comm.rank, counts, metrics, test if comm.rank == 0 else {})
+
+
+def run_horovod_rank(job: RankJob) -> RankResult:
+    """``run_rank`` in a process that Horovod started; an error becomes part of the result.
+
+    Leaving the group on an error lets the other ranks fail at once instead of waiting.
+    """
+    comm = HorovodRanks()
+    try:
+        return run_rank(job, comm)
+    except Exception as error:  # noqa: BLE001 - raised again on the driver
+        return RankResult(comm.rank, error=_plain(error), traceback=traceback.format_exc())
+    finally:
+        comm.close()
+
+
+def _prepare(job: RankJob, comm: Communicator) -> torch.device:
+    """Threads, seed and device of this rank."""
+    logging.getLogger("petastorm").setLevel(logging.ERROR)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    torch.manual_seed(job.loop.seed * comm.size + comm.rank)
+    if torch.cuda.is_available():
+        device = torch.device("cuda", comm.local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+        return device
+    torch.set_num_threads(job.threads or max(1, len(os.sched_getaffinity(0)) // comm.local_size))
+    return torch.device("cpu")
+
+
+def _read(
+    job: RankJob, token_columns: tuple[str, ...], value_columns: tuple[str, ...], split: str, comm: Communicator
+) -> Rows:
+    extra = job.report_columns if split == "test" else ()
+    values = tuple(dict.fromkeys((*value_columns, *extra)))
+    return read_shard(job.data[split], comm.rank, comm.size, token_columns, values)
+
+
+def _figures(trained: Trained, seconds_to_start: float) -> dict[str, object]:
+    return {
+        "valid": trained.metrics,
+        "epochs": trained.epochs,
+        "best_epoch": trained.best_epoch,
+        "num_steps": len(trained.losses),
+        "loss_by_quarter": mean_by_quarter(trained.losses),
+        "precision": "bfloat16" if trained.bfloat16 else "float32",
+        "seconds_training": round(trained.seconds, 1),
+        "seconds_to_start": round(seconds_to_start, 1),
+    }
+
+
+def _plain(error: Exception) -> Exception:
+    """The error if it can travel to the driver, else its words."""
+    from attune.errors import AttuneError
+
+    return error if isinstance(error, AttuneError) else RuntimeError(f"{type(error).__name__}: {error}")
+
+
+def _describe_rows(rows: dict[str, Rows]) -> str:
+    return ", ".join(f"{len(shard):,} {name} rows" for name, shard in rows.items())
+
+
+def _writer(file: Path) -> Callable[[str], None]:
+    """Add a line to a file, visible at once."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+
+    def say(line: str) -> None:
+        with file.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+    return say
+
+
+def _say_nothing(line: str) -> None:
+    """Ranks other than the first keep quiet."""

@@ -1,0 +1,52 @@
+"""Send a call and the package it belongs to to another Python process.
+
+Horovod starts a rank in a process of its own, which does not see what ``spark-submit --py-files`` gave to Spark's
+workers; and a machine of the cluster may hold another release. So a rank runs the driver's own code.
+"""
+
+import io
+import pickle
+import zipfile
+from collections.abc import Callable
+from importlib import resources
+from importlib.abc import Traversable
+from typing import Any
+
+
+def shipped(function: Callable[..., Any], *arguments: Any) -> Callable[[], bytes]:
+    """A call that carries this package with it; it returns the pickled result.
+
+    It is a nested function, so that cloudpickle sends its code and not its name.
+    """
+    package, call = _package_zip(), pickle.dumps((function, arguments))
+
+    def run() -> bytes:
+        import pickle
+        import sys
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="attune-") as folder:
+            with open(f"{folder}/attune.zip", "wb") as file:
+                file.write(package)
+            sys.path.insert(0, f"{folder}/attune.zip")
+            function, arguments = pickle.loads(call)
+            return pickle.dumps(function(*arguments))
+
+    return run
+
+
+def _package_zip() -> bytes:
+    """The modules of this package, whether it lies in a folder or in a zip file itself."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        _add(archive, resources.files("attune"), "attune")
+    return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, item: Traversable, name: str) -> None:
+    if item.is_dir():
+        for child in item.iterdir():
+            if child.name != "__pycache__":
+                _add(archive, child, f"{name}/{child.name}")
+    elif name.endswith(".py"):
+        archive.writestr(name, item.read_bytes())

@@ -1,0 +1,50 @@
+"""Training from the tables of a workspace; what cannot be trained is skipped with the reason."""
+
+from typing import TYPE_CHECKING
+
+from attune.training.driver import TrainedModel
+from attune.training.sentiment import train_sentiment
+from attune.training.text_match import items_with_text, positive_pairs, train_text_match
+
+if TYPE_CHECKING:
+    from attune.run import Run
+
+
+def train_sentiment_model(run: "Run") -> None:
+    """Train sentiment from the reviews. Where there are events, only from those before the validation period."""
+    from pyspark.sql import functions as F
+
+    settings = run.settings
+    if not settings.train.sentiment.enabled:
+        run.skip("sentiment", "train.sentiment.enabled is false")
+    elif not run.has("reviews"):
+        run.skip("sentiment", "there are no reviews")
+    else:
+        categories = run.read_or_empty("items").select("item_id", F.col("category"))
+        reviews = run.read("reviews").join(categories, "item_id", "left")
+        before = settings.valid_start if run.has("events") else None
+        _note(run, train_sentiment(reviews, settings, run.run_id, before, run.versions_read("reviews", "items")))
+
+
+def train_text_match_model(run: "Run") -> None:
+    """Train the match of item texts from what users acted on before the validation period."""
+    from pyspark.sql import functions as F
+
+    settings = run.settings
+    if not settings.train.text_match.enabled:
+        run.skip("text_match", "train.text_match.enabled is false")
+    elif not run.has("examples"):
+        run.skip("text_match", "there are no events")
+    elif not run.has("items"):
+        run.skip("text_match", "there are no items with texts")
+    else:
+        positives = run.read("examples").where((F.col("label") == 1) & (F.col("split") == "train"))
+        pairs = positive_pairs(positives, settings.train.text_match.history_days, settings.valid_start)
+        items = items_with_text(run.read("items"))
+        _note(run, train_text_match(pairs, items, settings, run.run_id, run.versions_read("examples", "items")))
+
+
+def _note(run: "Run", model: TrainedModel) -> None:
+    run.metric(model.task, {**model.metrics, "rows_per_rank": list(model.rows_per_rank), "in_use": model.promoted})
+    run.artefact(f"models/{model.task}", model.folder)
+    run.log(f"{model.task}: {'now in use' if model.promoted else 'not used'}: {model.reason}")

@@ -1,0 +1,62 @@
+"""Examples to pre-tokenised Parquet files that ranks can share out."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from attune.models.tokens import text_encoder
+from attune.training.reader import ROW_KEY
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+ROWS_PER_FILE = 50_000
+
+
+def token_bytes(texts: pd.Series, tokenizer_file: str, max_tokens: int) -> pd.Series:
+    """Token ids of each text as little-endian int32 bytes: a column that petastorm reads at any length."""
+    encoded = text_encoder(tokenizer_file, max_tokens).encode(texts.tolist())
+    return pd.Series([ids.astype("<i4").tobytes() for ids in encoded], index=texts.index, dtype=object)
+
+
+def token_column(text: "Column", tokenizer_file: str, max_tokens: int) -> "Column":
+    """``token_bytes`` as a Spark column."""
+    from pyspark.sql import functions as F
+
+    @F.pandas_udf("binary")  # type: ignore[attr-defined]
+    def udf(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        for texts in batches:
+            yield token_bytes(texts, tokenizer_file, max_tokens)
+
+    return udf(text)
+
+
+def tokenise(
+    examples: "DataFrame", text: str, value_columns: Sequence[str], key: str, tokenizer_file: str, max_tokens: int
+) -> "DataFrame":
+    """Rows for training: ``tokens`` of a text column, the value columns, ``split`` and ``row_key``; no text.
+
+    Texts in which the tokenizer knows nothing are left out.
+    """
+    from pyspark.sql import functions as F
+
+    tokens = token_column(F.col(text), tokenizer_file, max_tokens).alias("tokens")
+    rows = examples.select(F.xxhash64(key).alias(ROW_KEY), "split", *value_columns, tokens)
+    return rows.where(F.length("tokens") > 0)
+
+
+def num_files(num_rows: int, num_ranks: int) -> int:
+    """Files that so many rows are written to: several for each rank, so that the ranks' shares are about equal.
+
+    >>> num_files(100, 2), num_files(1_000_000, 2)
+    (8, 24)
+    """
+    per_rank = max(4, -(-num_rows // (ROWS_PER_FILE * num_ranks)))
+    return num_ranks * (per_rank + per_rank % 4)
+
+
+def write_rows(rows: "DataFrame", folder: str, files: int) -> None:
+    """Write rows as Parquet, ``<folder>/split=<split>/``, each split in so many files of about equal size."""
+    spread = rows.repartition(files, ROW_KEY)
+    spread.write.partitionBy("split").parquet(folder)

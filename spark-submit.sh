@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Run a job of attune: ./spark-submit.sh [spark-submit options] JOB [job options]
+# Makes the environment on the first use; what is missing on the machine is said, with exit status 4.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+VENV=$HERE/.venv
+source "$HERE/tools/machine.sh"
+
+# The command line without Spark; a listing and the doctor need no environment either.
+plain() {
+  local python=$VENV/bin/python
+  [[ -x $python ]] || python=$(find_python) || { require_machine; exit 4; }
+  PYTHONPATH=$HERE/lib${PYTHONPATH:+:$PYTHONPATH} exec "$python" -m attune "$@"
+}
+
+spark_options=() py_files=() master=${MASTER:-local[*,4]} memory=${SPARK_DRIVER_MEMORY:-3g}
+while (($#)); do
+  case $1 in
+    -h | --help | --version) plain "$1" ;;
+    --supervise | --verbose | -v) spark_options+=("$1"); shift ;;
+    --master=*) master=${1#*=}; shift ;;
+    --driver-memory=*) memory=${1#*=}; shift ;;
+    --py-files=*) py_files=("${1#*=}"); shift ;;
+    --*=*) spark_options+=("$1"); shift ;;
+    -*)
+      (($# > 1)) || { echo "spark-submit.sh: option $1 needs a value" >&2; exit 2; }
+      case $1 in
+        --master) master=$2 ;;
+        --driver-memory) memory=$2 ;;
+        --py-files) py_files=("$2") ;;
+        *) spark_options+=("$1" "$2") ;;
+      esac
+      shift 2
+      ;;
+    *) break ;;
+  esac
+done
+(($#)) || plain --help
+job=$1
+shift
+
+if [[ $job == doctor || $job == _* || ! -f $HERE/jobs/$job.py && $job != tables ]]; then plain "$job" "$@"; fi
+"$HERE/tools/setup.sh"
+if [[ $job == tables ]]; then plain "$job" "$@"; fi
+for argument; do
+  case $argument in -h | --help | --dry-run) plain "$job" "$@" ;; esac
+done
+find_java >/dev/null || { require_machine; exit 4; }
+
+zip=$VENV/attune.zip
+"$VENV/bin/python" -S "$HERE/tools/pack.py" "$zip"
+export PYSPARK_DRIVER_PYTHON=$VENV/bin/python PYSPARK_PYTHON=${PYSPARK_PYTHON:-$VENV/bin/python}
+export PATH=$VENV/bin:$PATH
+export SPARK_CONF_DIR=${SPARK_CONF_DIR:-${SPARK_HOME:-$HERE}/conf}
+unset SPARK_HOME # another Spark; the environment brings its own
+if [[ $master == local* ]]; then export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}; fi
+exec "$VENV/bin/spark-submit" --master "$master" --driver-memory "$memory" \
+  --py-files "$(IFS=,; echo "$zip${py_files[*]:+,${py_files[*]}}")" \
+  ${spark_options[@]+"${spark_options[@]}"} "$HERE/jobs/$job.py" "$@"

@@ -1,0 +1,77 @@
+"""A reason is shown to customers: it must be true, and it must be what moved the score."""
+
+import numpy as np
+import pytest
+
+from attune.recommend.reasons import Pair, because_of, reasons
+from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue
+
+CATALOGUE = catalogue()
+USERS = batch(LAMP_BUYER, STRANGER)
+COLUMNS = (
+    "covisit_score", "als_rank", "text_score", "pair_weight", "region_rank", "pair_category_share", "item_satisfaction",
+    "pair_price_ratio", "item_days_since_first", "popular_rank",
+)  # fmt: skip
+
+
+def told(user: int, item: int, strongest: str, **changes: object) -> list[str]:
+    """Reasons where one feature moved the score and the others spoke against the item."""
+    contributions = np.where([column == strongest for column in COLUMNS], 1.0, -1.0).astype(np.float32)
+    return reasons(Pair(catalogue(**changes), USERS, user, item), COLUMNS, contributions)
+
+
+@pytest.mark.parametrize(
+    ("item", "strongest", "text"),
+    [
+        (BULB, "covisit_score", "Bought together with Brass lamp"),
+        (BULB, "als_rank", "Chosen by customers with a similar taste"),
+        (NOVELTY, "text_score", "Like Brass lamp that you bought"),
+        (LAMP, "pair_weight", "You bought it before"),
+        (BULB, "region_rank", "Popular in France"),
+        (BULB, "pair_category_share", "Fits your interest in Lighting"),
+        (LAMP, "item_satisfaction", "Rated 90% positive"),
+        (NOVELTY, "pair_price_ratio", "In your usual price range"),
+        (NOVELTY, "item_days_since_first", "New"),
+        (MUG, "popular_rank", "Popular right now"),
+    ],
+)
+def test_what_moved_the_score_comes_first(item: int, strongest: str, text: str) -> None:
+    small = {"popularity": np.array([2, 3, 9, 0], np.float32)}
+    assert told(0, item, strongest, **small)[0] == text
+
+
+@pytest.mark.parametrize(
+    ("item", "strongest"),
+    [
+        (MUG, "text_score"),
+        (MUG, "pair_category_share"),
+        (MUG, "item_satisfaction"),
+        (BULB, "pair_price_ratio"),
+        (NOVELTY, "popular_rank"),
+    ],
+)
+def test_what_is_not_true_is_not_told(item: int, strongest: str) -> None:
+    wrong = {"text_score": "Like", "pair_category_share": "interest", "item_satisfaction": "Rated", "pair_price_ratio": "price", "popular_rank": "Popular right"}  # fmt: skip
+    assert not any(wrong[strongest] in text for text in told(0, item, strongest))
+
+
+def test_viewed_is_not_called_bought() -> None:
+    viewer = batch(LAMP_BUYER | {"bought": []})
+    contributions = np.ones(len(COLUMNS), np.float32)
+    texts = reasons(Pair(CATALOGUE, viewer, 0, BULB), COLUMNS, contributions)
+    assert not any("bought" in text.lower() for text in texts)
+
+
+def test_there_is_always_a_reason_and_never_more_than_three() -> None:
+    for user in (0, 1):
+        for item in (LAMP, BULB, MUG, NOVELTY):
+            for sign in (1, -1):
+                texts = reasons(Pair(CATALOGUE, USERS, user, item), COLUMNS, np.full(len(COLUMNS), sign, np.float32))
+                assert 1 <= len(texts) <= 3
+                assert len(set(texts)) == len(texts)
+
+
+def test_the_item_that_speaks_most_is_named() -> None:
+    user = batch({"items": [LAMP, MUG], "weights": [1.0, 50.0], "ages": [1.0, 1.0], "recent": [1, 1]})
+    assert because_of(Pair(CATALOGUE, user, 0, BULB)) == MUG
+    assert because_of(Pair(CATALOGUE, USERS, 1, BULB)) is None

@@ -1,0 +1,79 @@
+"""Candidates must be the best of each source, and never what the user owns already."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from attune.recommend.retrieval import allowed_scores, best, best_mask, ranks_within, retrieve
+from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue
+
+USERS = batch(LAMP_BUYER, STRANGER)
+SCORES = arrays(
+    np.float32, st.tuples(st.integers(1, 4), st.integers(1, 9)), elements=st.sampled_from([-np.inf, 0, 1, 2, 3])
+)
+
+
+@given(SCORES, st.integers(1, 10))
+def test_best_is_a_stable_sort_cut_off(scores: np.ndarray, k: int) -> None:
+    assert best(scores, k).tolist() == np.argsort(-scores, axis=1, kind="stable")[:, :k].tolist()
+
+
+@given(SCORES, st.integers(1, 10))
+def test_mask_holds_as_many_as_there_are_and_no_better_item_outside(scores: np.ndarray, k: int) -> None:
+    mask = best_mask(scores, k)
+    finite = scores > -np.inf
+    assert mask.sum(axis=1).tolist() == np.minimum(finite.sum(axis=1), k).tolist()
+    for row, chosen in zip(scores, mask, strict=True):
+        if chosen.any():
+            assert row[chosen].min() >= row[~chosen].max(initial=-np.inf)
+
+
+def test_bought_items_are_left_out_unless_repeats_are_wanted() -> None:
+    once, again = retrieve(catalogue(), USERS, 4, False), retrieve(catalogue(), USERS, 4, True)
+    assert LAMP not in once.items[once.users == 0]
+    assert LAMP in again.items[again.users == 0]
+    assert LAMP in once.items[once.users == 1], "another user's purchase is no reason"
+
+
+def test_items_that_are_not_offered_never_come() -> None:
+    offered = np.array([True, True, True, False])
+    assert NOVELTY not in retrieve(catalogue(offered=offered), USERS, 4, True).items
+    assert NOVELTY in retrieve(catalogue(), USERS, 4, True).items
+
+
+def test_each_source_proposes_its_best_and_says_so() -> None:
+    found = retrieve(catalogue(), USERS, 1, False)
+    proposed = {
+        (int(user), int(item)): [name for name, by_it in zip(found.sources, row, strict=True) if by_it]
+        for user, item, row in zip(found.users, found.items, found.proposed, strict=True)
+    }
+    assert proposed == {
+        (0, MUG): ["popular"],
+        (0, BULB): ["region", "category", "als", "covisit", "latest_visit"],
+        (0, NOVELTY): ["text"],
+        (1, MUG): ["popular", "region"],
+    }
+
+
+def test_scores_are_known_for_candidates_of_other_sources_too() -> None:
+    found = retrieve(catalogue(), USERS, 1, False)
+    text, mug = found.sources.index("text"), (found.users == 0) & (found.items == MUG)
+    assert not found.proposed[mug, text]
+    assert found.scores[mug, text] == 0
+    assert np.isnan(found.scores[mug, found.sources.index("covisit")]), "lamp and mug have not met"
+
+
+def test_ranks_count_from_one_within_each_user() -> None:
+    ranks = ranks_within(np.array([0, 0, 0, 1]), np.array([[5], [9], [-np.inf], [1]], np.float32))
+    np.testing.assert_array_equal(ranks[:, 0], [2, 1, np.nan, 1])
+
+
+def test_one_by_one_is_as_in_a_block() -> None:
+    together = allowed_scores(catalogue(), USERS, False)
+    alone = [
+        allowed_scores(catalogue(), batch(user), False)
+        for user in (LAMP_BUYER, {**STRANGER, "factors": [np.nan, np.nan]})
+    ]
+    for name, scores in together.items():
+        np.testing.assert_array_equal(scores, np.concatenate([one[name] for one in alone]), err_msg=name)

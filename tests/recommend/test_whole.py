@@ -1,0 +1,137 @@
+"""From the log to the lists: learn, recommend and measure on a shop whose right answers are known."""
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from attune import config
+from attune.errors import InputError
+from attune.models.store import ModelStore
+from attune.recommend.evaluate import evaluate
+from attune.recommend.inputs import Inputs
+from attune.recommend.recommend import recommend
+from attune.recommend.train import TrainedRanker, train_ranker
+from attune.schemas import TABLES
+from recommend import shop
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+AS_OF = shop.START + dt.timedelta(days=shop.NUM_DAYS)
+SMALL = (
+    "split.test_days=15", "split.valid_days=15", "recommend.ranker.periods=2", "recommend.ranker.num_rounds=20",
+    "recommend.als.grid=[{rank: 4, reg: 0.1, alpha: 10}]", "recommend.als.iterations=3", "recommend.als.blocks=1",
+    "recommend.popular.half_lives_days=[7, 30]", "recommend.top_n=5", "evaluate.k=[5, 10]", "evaluate.bootstrap_samples=200",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def settings() -> config.Config:
+    return config.load([], SMALL, str(AS_OF))
+
+
+@pytest.fixture(scope="module")
+def inputs(spark: "SparkSession") -> Inputs:
+    return Inputs(
+        events=spark.createDataFrame(shop.events()).persist(),
+        items=spark.createDataFrame(shop.items()),
+        embeddings=spark.createDataFrame(shop.vectors()),
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    return ModelStore(str(tmp_path_factory.mktemp("workspace")))
+
+
+@pytest.fixture(scope="module")
+def trained(inputs: Inputs, settings: config.Config, store: ModelStore) -> TrainedRanker:
+    return train_ranker(inputs, settings, store, "v1")
+
+
+@pytest.fixture(scope="module")
+def published(inputs: Inputs, settings: config.Config, store: ModelStore, trained: TrainedRanker) -> pd.DataFrame:
+    with recommend(inputs, settings, store, AS_OF) as frame:
+        assert [(f.name, f.dataType) for f in frame.schema] == [
+            (f.name, f.dataType) for f in TABLES["recommendations"].struct()
+        ]
+        return frame.toPandas()
+
+
+def test_model_is_stored_and_in_use(trained: TrainedRanker, store: ModelStore) -> None:
+    assert store.latest("ranker") == trained.folder
+    assert trained.metrics["users"] > 20
+
+
+def test_everybody_gets_a_full_list_without_what_is_bought(published: pd.DataFrame) -> None:
+    events = shop.events()
+    assert set(published["user_id"]) == {*events["user_id"], "*", "*:France", "*:Spain"}
+    assert (published.groupby("user_id")["rank"].apply(list).map(lambda ranks: ranks == [1, 2, 3, 4, 5])).all()
+    bought = events[events["event_type"] == "purchase"][["user_id", "item_id"]].drop_duplicates()
+    assert published.merge(bought, on=["user_id", "item_id"]).empty
+    assert not published.duplicated(["user_id", "item_id"]).any()
+
+
+def test_lists_follow_the_circle_of_the_user(published: pd.DataFrame) -> None:
+    people = published[~published["user_id"].str.startswith("*")]
+    circle = (people["user_id"].str[1:].astype(int) % 2).astype(str)
+    assert (people["item_id"].str[1] == circle).mean() > 0.95
+
+
+def test_strangers_of_a_region_get_what_is_popular_there(published: pd.DataFrame) -> None:
+    for region, circle in (("France", "0"), ("Spain", "1")):
+        listed = published[published["user_id"] == f"*:{region}"]["item_id"]
+        assert (listed.str[1] == circle).sum() >= 3
+
+
+def test_every_row_says_where_it_comes_from_and_why(published: pd.DataFrame) -> None:
+    assert published["sources"].map(len).min() >= 1
+    assert published["reasons"].map(len).between(1, 3).all()
+    assert published["reasons"].explode().str.startswith("Bought together with Item i").any()
+
+
+def test_new_item_is_offered_through_its_text(published: pd.DataFrame) -> None:
+    offered = published[published["item_id"] == "i0-new"]
+    assert offered["sources"].map(lambda sources: sources == ["text"]).all()
+
+
+def test_blend_and_baselines_are_measured_on_the_same_users(
+    inputs: Inputs, settings: config.Config, store: ModelStore, trained: TrainedRanker
+) -> None:
+    result = evaluate(inputs, settings, store)
+    rows = result.evaluation.toPandas()
+    plain = rows[rows["against"].isna() & (rows["metric"] == "ndcg") & (rows["k"] == 5) & (rows["slice"] == "all")]
+    value = plain.set_index("model")["value"]
+    assert set(value.index) == {"blend", "popular", "als", "covisit", "text"}
+    assert value["blend"] > value["popular"] + 0.1, "popularity does not know the circles"
+    assert plain["num"].nunique() == 1
+    assert (plain["low"] <= plain["value"]).all()
+    assert (plain["value"] <= plain["high"]).all()
+    difference = rows[
+        (rows["against"] == "popular") & (rows["metric"] == "ndcg") & (rows["k"] == 5) & (rows["slice"] == "all")
+    ]
+    assert difference["value"].item() == pytest.approx(value["blend"] - value["popular"])
+    assert result.metrics["blend_over_best"] == pytest.approx(
+        value["blend"] / value[result.metrics["best_baseline"]], abs=0.2
+    )
+
+
+def test_works_with_nothing_but_events(spark: "SparkSession", settings: config.Config, tmp_path: Path) -> None:
+    bare = Inputs(events=spark.createDataFrame(shop.events().assign(session_id=None, country=None, quantity=None).astype(
+        {"session_id": object, "country": object, "quantity": float})))  # fmt: skip
+    alone = ModelStore(str(tmp_path))
+    train_ranker(bare, settings, alone, "v1")
+    with recommend(bare, settings, alone, AS_OF) as frame:
+        found = frame.toPandas()
+    assert set(found[found["user_id"].str.startswith("*")]["user_id"]) == {"*"}
+    assert found["reasons"].map(len).min() >= 1
+    assert set(bare.skipped()) >= {"text source", "satisfaction"}
+
+
+def test_nothing_to_learn_from_is_said(inputs: Inputs, tmp_path: Path) -> None:
+    late = config.load([], SMALL, str(AS_OF + dt.timedelta(days=100)))
+    with pytest.raises(InputError, match="no action to learn from"):
+        train_ranker(inputs, late, ModelStore(str(tmp_path)), "v1")

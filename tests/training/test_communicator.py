@@ -1,0 +1,118 @@
+"""Several ranks at the same global batch learn exactly what one rank learns."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from attune.models.networks import pad_id
+from attune.training.classification import Classification
+from attune.training.communicator import Communicator, SingleProcess
+from attune.training.loop import Loop
+from attune.training.matching import Matching
+from attune.training.plan import LoopSettings
+from attune.training.task import Task, take_batch
+from models.tiny_bert import write_tiny_bert
+from training.examples import match_rows, review_rows
+
+
+class Threads:
+    """Ranks that are threads of one process: the oracle for what a group of ranks does."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self._barrier = threading.Barrier(size, timeout=60)
+        self._slots: list[Any] = [None] * size
+
+    def all(self, rank: int, value: Any) -> list[Any]:
+        """Values of all ranks."""
+        self._slots[rank] = value
+        self._barrier.wait()
+        values = list(self._slots)
+        self._barrier.wait()
+        return values
+
+
+class ThreadRank:
+    """One rank of a group of threads."""
+
+    def __init__(self, rank: int, threads: Threads) -> None:
+        self.rank = self.local_rank = rank
+        self.size = self.local_size = threads.size
+        self._threads = threads
+
+    def sum_(self, tensors: Sequence[torch.Tensor]) -> None:
+        for tensor in tensors:
+            total = torch.stack([t.clone() for t in self._threads.all(self.rank, tensor)]).sum(0)
+            self._threads.all(self.rank, None)
+            tensor.copy_(total)
+
+    def broadcast_(self, tensors: Sequence[torch.Tensor]) -> None:
+        for tensor in tensors:
+            first = self._threads.all(self.rank, tensor)[0].clone()
+            self._threads.all(self.rank, None)
+            tensor.copy_(first)
+
+    def gather(self, rows: torch.Tensor) -> torch.Tensor:
+        return torch.cat(self._threads.all(self.rank, rows))
+
+    def close(self) -> None:
+        """Nothing to leave."""
+
+
+def run_threads(size: int, work: Callable[[Communicator], Any]) -> list[Any]:
+    """What each of several ranks returns."""
+    threads, results = Threads(size), [None] * size
+
+    def one(rank: int) -> None:
+        results[rank] = work(ThreadRank(rank, threads))
+
+    workers = [threading.Thread(target=one, args=(rank,)) for rank in range(size)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return results
+
+
+SETTINGS = LoopSettings(
+    epochs=1, tokens_per_batch=512, learning_rate=1e-3, head_learning_rate=1e-2, warmup_share=0.1, weight_decay=0.01,
+    max_grad_norm=1.0, frozen_layers=0, precision="float32", seed=3,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("task_name", ["classification", "matching"])
+def test_one_rank_and_three_learn_the_same(tmp_path: Path, task_name: str) -> None:
+    encoder = write_tiny_bert(tmp_path)
+    rows = review_rows(60) if task_name == "classification" else match_rows(60)
+    batches = np.array_split(np.arange(60), 5)
+
+    def make() -> Task:
+        torch.manual_seed(0)
+        if task_name == "classification":
+            return Classification(encoder, ["negative", "positive"], dropout=0.0, label_smoothing=0.1)
+        return Matching(encoder, temperature=0.1, dropout=0.0)
+
+    tasks = {1: [make()], 3: [make() for _ in range(3)]}
+
+    def work(comm: Communicator) -> list[float]:
+        loop = Loop(tasks[comm.size][comm.rank], SETTINGS, comm, torch.device("cpu"))
+        losses = []
+        for batch in batches:
+            # Unequal parts, and none at all for the last rank of three.
+            cuts = [0, 4, len(batch), len(batch)] if comm.size == 3 else [0, len(batch)]
+            mine = batch[cuts[comm.rank] : cuts[comm.rank + 1]]
+            losses.append(loop.step(take_batch(rows, mine, pad_id(loop.task.network), loop.device))[0])
+        return losses
+
+    alone = work(SingleProcess())
+    together = run_threads(3, work)
+    assert alone[-1] < alone[0]
+    for losses in together:
+        np.testing.assert_allclose(losses, alone, rtol=0, atol=1e-5)
+    for name, value in tasks[1][0].network.state_dict().items():
+        torch.testing.assert_close(tasks[3][1].network.state_dict()[name], value, rtol=0, atol=1e-4)
