@@ -1,0 +1,111 @@
+"""The whole main job on a small demo shop: a stranger's first command ends in recommendations and a report."""
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from attune.jobs.pipeline import pipeline
+from attune.models.store import ModelStore
+from attune.tables import Tables
+from models.tiny_bert import write_tiny_bert
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+AS_OF = dt.date(2026, 3, 1)
+
+
+class Ran:
+    """What one run of the pipeline left behind."""
+
+    def __init__(self, spark: "SparkSession", workspace: Path) -> None:
+        self.workspace = workspace
+        self.tables = Tables(str(workspace), spark)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        (file,) = self.workspace.glob("runs/*-pipeline-*/summary.json")
+        return json.loads(file.read_text())
+
+    def step(self, name: str) -> dict[str, Any]:
+        (file,) = self.workspace.glob(f"runs/*-{name}-*/summary.json")
+        return json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def ran(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    folder = tmp_path_factory.mktemp("pipeline")
+    encoder = write_tiny_bert(folder / "encoder")
+    workspace = folder / "workspace"
+    settings = {
+        "workspace": workspace, "generate.num_events": 8000, "train.encoder": encoder, "train.sentiment.epochs": 4,
+        "train.sentiment.learning_rate": 3e-3, "train.sentiment.min_accuracy": 0.5, "recommend.als.grid": "[{rank: 8, reg: 0.1, alpha: 10}]",
+        "evaluate.bootstrap_samples": 50,
+    }  # fmt: skip
+    arguments = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    assert pipeline.main(arguments) == 0
+    return Ran(spark, workspace)
+
+
+def test_every_step_is_done(ran: Ran) -> None:
+    steps = ran.summary["steps"]
+    assert list(steps) == ["generate", "clean", "featurize", "train", "score", "recommend", "evaluate", "report"]
+    assert {step["status"] for step in steps.values()} == {"done"}
+
+
+def test_every_row_is_accounted_for(ran: Ran) -> None:
+    accounting = ran.step("clean")["metrics"]["accounting"]
+    assert set(accounting) == {"users", "items", "events", "reviews"}
+    for account in accounting.values():
+        parts = (account["rows_kept"], account["rows_quarantined"], account["duplicates_dropped"])
+        assert sum(parts) == account["rows_read"] > 0
+    quarantined = sum(account["rows_quarantined"] for account in accounting.values())
+    assert ran.tables.rows("quarantine") == quarantined > 0
+
+
+def test_two_ranks_read_different_rows(ran: Ran) -> None:
+    sentiment = ran.step("train")["metrics"]["sentiment"]
+    first, second = (rank["train"] for rank in sentiment["rows_per_rank"])
+    assert first > 0
+    assert second > 0
+
+
+def test_every_review_has_a_sentiment(ran: Ran) -> None:
+    assert ran.tables.rows("review_sentiment") == ran.tables.rows("reviews") > 0
+    version = ModelStore(str(ran.workspace)).latest("sentiment").name
+    scored = ran.tables.read("review_sentiment").toPandas()
+    assert set(scored["model_version"]) == {version}
+    assert scored.loc[scored["status"] == "scored", "probability"].between(0, 1).all()
+
+
+def test_every_user_gets_new_items_with_sources_and_reasons(ran: Ran) -> None:
+    rows = ran.tables.read("recommendations").toPandas()
+    users = set(ran.tables.read("events").toPandas()["user_id"])
+    assert users | {"*"} <= set(rows["user_id"])
+    assert rows.groupby("user_id")["rank"].apply(lambda ranks: sorted(ranks) == list(range(1, len(ranks) + 1))).all()
+    assert rows["sources"].str.len().gt(0).all()
+    assert rows["reasons"].str.len().gt(0).all()
+    events = ran.tables.read("events").toPandas()
+    bought = events.loc[events["event_type"] == "purchase", ["user_id", "item_id"]].drop_duplicates()
+    assert len(bought) > 0
+    assert rows.merge(bought, on=["user_id", "item_id"]).empty
+
+
+def test_models_stand_beside_their_baselines(ran: Ran) -> None:
+    rows = ran.tables.read("evaluation").toPandas()
+    plain = rows[rows["against"].isna()]
+    assert {"popular", "als", "covisit", "blend"} <= set(plain["model"])
+    assert {"ndcg", "recall", "precision", "map", "coverage"} <= set(plain["metric"])
+    assert (plain["low"] <= plain["value"] + 1e-9).all()
+    assert (plain["value"] <= plain["high"] + 1e-9).all()
+
+
+def test_the_report_is_one_page_without_links_outside(ran: Ran) -> None:
+    page = (ran.workspace / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!doctype html>")
+    for outside in ("src=\"http", "href=\"http", "@import", "url(http"):
+        assert outside not in page
+    assert "Recommendations" in page
