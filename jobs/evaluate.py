@@ -8,7 +8,16 @@ from attune.run import Run, job
 
 
 @job(
-    reads=("models/ranker", "events", "items", "users", "user_features", "item_features", "review_sentiment", "embeddings"),
+    reads=(
+        "models/ranker",
+        "events",
+        "items",
+        "users",
+        "user_features",
+        "item_features",
+        "review_sentiment",
+        "embeddings",
+    ),
     writes=("evaluation",),
 )
 def evaluate(run: Run) -> None:

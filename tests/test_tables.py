@@ -87,5 +87,5 @@ def test_another_reader_finds_the_same_rows(spark: "SparkSession", tables: Table
 def test_an_unknown_table_is_named_with_the_nearest(tables: Tables) -> None:
     with pytest.raises(InputError, match=r"embedings is not a table; did you mean 'embeddings'\?"):
         tables.path("embedings")
-    with pytest.raises(InputError, match="table items does not exist in .*: run the job that writes it first"):
+    with pytest.raises(InputError, match=r"table items does not exist in .*: run the job that writes it first"):
         tables.read("items")

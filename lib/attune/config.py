@@ -316,7 +316,7 @@ _Loader.yaml_implicit_resolvers = {
 
 def _yaml(text: str, name: str) -> Any:
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         raise SettingsError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from attune.config import Config, Input
 from attune.errors import AttuneError, InputError, SettingsError
@@ -140,12 +140,12 @@ def explain_spark_error(
     label = f"input {name}: " if name else ""
     if missing := re.search(r"PATH_NOT_FOUND\] Path does not exist: (\S+?)\.? ", text + " "):
         return InputError(f"{label}{_plain(missing[1])} does not exist; mend inputs.*.path or inputs.root")
-    if header := re.search(r"CSV header.*CSV file: (\S+)", text, re.S):
+    if header := re.search(r"CSV header.*CSV file: (\S+)", text, re.DOTALL):
         drift = _header_drift(header[1], source) if source else "a header that is not as declared"
         return InputError(f"{label}{_plain(header[1])} has {drift}; mend the file or inputs.{name or '*'}.schema")
     file = re.search(r"(?:reading file|file_path=|read file:?|file:)\s*[`'\"]?(\w+:/[^\s`'\"]+)", text)
     for pattern, what in _READ_FAILURES.items():
-        if file and re.search(pattern, text, re.I):
+        if file and re.search(pattern, text, re.IGNORECASE):
             return InputError(f"{label}{_plain(file[1].rstrip('.,'))} {what}")
     if cast := re.search(r"\[(CAST_INVALID_INPUT|CANNOT_PARSE_TIMESTAMP|DIVIDE_BY_ZERO|CAST_OVERFLOW)\S*\] (.*)", text):
         return InputError(f"{label}an expression of the settings fails on a value; use its try_ form: {cast[2]}")
@@ -165,7 +165,7 @@ def _header_drift(uri: str, source: Input) -> str:
     with filesystem.open_input_stream(path) as stream:
         first = stream.read(1 << 20).decode("utf-8-sig", "replace").splitlines()[0]
     found = next(csv.reader([first], delimiter=source.options.get("sep", source.options.get("delimiter", ","))))
-    declared = StructType.fromDDL(source.schema_ or "").names
+    declared = [field.name for field in cast(StructType, StructType.fromDDL(source.schema_ or "")).fields]
     drift = [f"no column {column}" for column in declared if column not in found]
     drift += [f"an undeclared column {column}" for column in found if column not in declared]
     return " and ".join(drift) or f"its columns in another order: {', '.join(found)}"

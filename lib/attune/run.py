@@ -231,7 +231,7 @@ def perform(work: Job, run: Run) -> int:
     try:
         work.body(run)
         run.summary["status"] = "done"
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the summary
         from attune.inputs import explain_spark_error
 
         known = explain_spark_error(error) or error

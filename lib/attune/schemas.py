@@ -37,9 +37,7 @@ class TableSchema:
 
     def json(self) -> str:
         """The schema in the JSON form that Spark and Delta share."""
-        fields = [
-            {"name": c.name, "type": _json_type(c.type), "nullable": True, "metadata": {}} for c in self.columns
-        ]
+        fields = [{"name": c.name, "type": _json_type(c.type), "nullable": True, "metadata": {}} for c in self.columns]
         return json.dumps({"type": "struct", "fields": fields})
 
     def struct(self) -> "StructType":

@@ -21,7 +21,7 @@ _ALWAYS = {
 }
 
 
-def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSession":  # noqa: B006 - read only
+def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSession":
     """The running session, or a new one on ``MASTER`` (default: this machine, each task tried four times).
 
     What ``spark-submit`` was given wins over ``options``. Raises MissingError where Java cannot be started.

@@ -31,7 +31,9 @@ EVENTS = {
 }
 
 
-def event(number: int, user: str = "u1", item: str | None = "i1", kind: str = "click", **changes: Any) -> dict[str, Any]:
+def event(
+    number: int, user: str = "u1", item: str | None = "i1", kind: str = "click", **changes: Any
+) -> dict[str, Any]:
     stamp = changes.pop("ts", f"2020-01-01T10:{number:02d}:00Z")
     return {"id": f"e{number}", "user": user, "item": item, "type": kind, "ts": stamp, "price": 2.5, **changes}
 
@@ -159,7 +161,10 @@ def test_one_item_comes_from_conflicting_rows(spark: "SparkSession", shop: Shop,
     lines = ["sku,name,cost", "1,Lamp,3", "1,LAMP?,9", "1,Lamp,4", "2,,5", "2,,5", '2,"Cup, ""big""",6']
     shop.log(*lines, file="items.csv")
     assert shop.clean() == 0
-    assert sorted((r["item_id"], r["title"], r["price"]) for r in rows("items")) == [("1", "Lamp", 4.0), ("2", 'Cup, "big"', 5.0)]
+    assert sorted((r["item_id"], r["title"], r["price"]) for r in rows("items")) == [
+        ("1", "Lamp", 4.0),
+        ("2", 'Cup, "big"', 5.0),
+    ]
     account = shop.summary["metrics"]["accounting"]["items"]
     assert (account["rows_read"], account["rows_kept"], account["duplicates_dropped"]) == (6, 2, 4)
 
@@ -214,8 +219,16 @@ def _empty(shop: Shop) -> None:
         (_bad_gzip, 3, ["events", "day.json.gz is not a readable gzip file"]),
         (_cut_gzip, 3, ["events", "day.json.gz is cut short"]),
         (_absent_column, 3, ["events", "log.csv has no column item", "inputs.events.schema"]),
-        (_absent_json_column, 3, ["events", "no row has a user_id: is user absent or renamed? mend inputs.events.columns.user_id"]),
-        (_wrong_type, 3, ["events", "75.0% of 4 rows", "inputs.events.max_quarantine_share", "price is not a double: 3"]),
+        (
+            _absent_json_column,
+            3,
+            ["events", "no row has a user_id: is user absent or renamed? mend inputs.events.columns.user_id"],
+        ),
+        (
+            _wrong_type,
+            3,
+            ["events", "75.0% of 4 rows", "inputs.events.max_quarantine_share", "price is not a double: 3"],
+        ),
         (_too_many_bad_rows, 3, ["events", "75.0% of 4 rows", "line cannot be parsed: 3"]),
         (_wrong_expression, 2, ["inputs.events.columns.device", "gadget"]),
         (_empty, 3, ["events is empty"]),

@@ -22,7 +22,9 @@ def table(spark: "SparkSession", name: str, rows: list[dict[str, Any]]) -> "Data
     return spark.createDataFrame([tuple(row.get(column) for column in schema.names) for row in rows], schema.struct())
 
 
-def action(user: str, item: str, day: str, kind: str = "click", value: float | None = None, session: str = "s") -> dict[str, Any]:
+def action(
+    user: str, item: str, day: str, kind: str = "click", value: float | None = None, session: str = "s"
+) -> dict[str, Any]:
     stamp = dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)
     return {
         "event_id": f"{user}{item}{day}{kind}", "user_id": user, "session_id": session, "item_id": item,
@@ -65,13 +67,23 @@ def test_user_features_count_what_was_known(spark: "SparkSession", log: list[dic
 @pytest.mark.parametrize("later", [False, True], ids=["known", "with what comes later"])
 def test_item_features_count_what_was_known(spark: "SparkSession", later: bool) -> None:
     def shown(item: str, clicked: bool, day: int) -> dict[str, Any]:
-        return {"impression_id": f"{item}{clicked}{day}", "user_id": "u", "item_id": item, "clicked": clicked, "ds": dt.date(2020, 2, day)}
+        return {
+            "impression_id": f"{item}{clicked}{day}",
+            "user_id": "u",
+            "item_id": item,
+            "clicked": clicked,
+            "ds": dt.date(2020, 2, day),
+        }
 
     def review(item: str, stars: float, day: dt.date) -> dict[str, Any]:
         return {"review_id": f"{item}{day}", "item_id": item, "rating": stars, "ds": day}
 
     shows = [shown("a", True, 1), shown("a", False, 2), shown("b", False, 3), shown("b", False, 4)]
-    reviews = [review("a", 5.0, dt.date(2020, 2, 1)), review("b", 1.0, dt.date(2020, 2, 2)), review("b", 3.0, dt.date(2020, 2, 3))]
+    reviews = [
+        review("a", 5.0, dt.date(2020, 2, 1)),
+        review("b", 1.0, dt.date(2020, 2, 2)),
+        review("b", 3.0, dt.date(2020, 2, 3)),
+    ]
     if later:
         shows.append(shown("a", True, 1) | {"ds": AS_OF, "impression_id": "later"})
         reviews.append(review("a", 1.0, AS_OF))
@@ -81,7 +93,13 @@ def test_item_features_count_what_was_known(spark: "SparkSession", later: bool) 
     )  # fmt: skip
     rows = {row["item_id"]: row for row in frame.collect()}
     a, b, c = rows["a"], rows["b"], rows["c"]
-    assert (a["num_users"], a["num_events_7d"], a["num_events_30d"], a["num_events_90d"], a["num_purchases"]) == (1, 1, 2, 3, 1)
+    assert (a["num_users"], a["num_events_7d"], a["num_events_30d"], a["num_events_90d"], a["num_purchases"]) == (
+        1,
+        1,
+        2,
+        3,
+        1,
+    )
     assert (b["num_users"], b["num_events_90d"], b["price"]) == (2, 2, 4.0)
     assert (c["num_users"], c["num_events_90d"], c["num_reviews"], c["click_rate"]) == (0, 0, 0, None)
     assert a["click_rate"] == pytest.approx((1 + 20 * 0.25) / 22)
@@ -99,7 +117,9 @@ def _examples(spark: "SparkSession", log: list[dict[str, Any]], shows: list[dict
 
 
 def test_examples_know_only_what_came_before_them(spark: "SparkSession") -> None:
-    by_choice = {(r["user_id"], r["item_id"], r["ts"].day, r["ts"].month): r for r in _examples(spark, LOG, []) if r["label"]}
+    by_choice = {
+        (r["user_id"], r["item_id"], r["ts"].day, r["ts"].month): r for r in _examples(spark, LOG, []) if r["label"]
+    }
     assert {key: row["split"] for key, row in by_choice.items()} == {
         ("u", "a", 15, 1): "train", ("u", "a", 20, 2): "valid", ("u", "b", 29, 2): "test", ("v", "b", 1, 6): "train",
     }  # fmt: skip

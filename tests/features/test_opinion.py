@@ -33,7 +33,18 @@ def test_satisfaction_is_shrunk_and_complaints_name_the_weak_spot(spark: "SparkS
         key = f"{item}{number}"
         texts.append((key, None, text))
         label, probability = ("positive", 0.9) if good else ("negative", 0.1)
-        scored.append((key, item, dt.datetime(2020, 2, day, tzinfo=dt.UTC), 5.0 if good else 1.0, label, probability, "scored", "m"))
+        scored.append(
+            (
+                key,
+                item,
+                dt.datetime(2020, 2, day, tzinfo=dt.UTC),
+                5.0 if good else 1.0,
+                label,
+                probability,
+                "scored",
+                "m",
+            )
+        )
 
     for n in range(6):
         review("lamp", n, good=n < 2, text="bright lamp lovely" if n < 2 else "lamp zipper flickers terrible")
@@ -59,8 +70,12 @@ def test_satisfaction_is_shrunk_and_complaints_name_the_weak_spot(spark: "SparkS
 
 
 def _events(spark: "SparkSession", rows: list[tuple[str, str, str, int]]) -> Any:
-    stamped = [(u, i, kind, dt.datetime(2020, 2, day, tzinfo=dt.UTC), dt.date(2020, 2, day)) for u, i, kind, day in rows]
-    return spark.createDataFrame(stamped, "user_id string, item_id string, event_type string, event_ts timestamp, ds date")
+    stamped = [
+        (u, i, kind, dt.datetime(2020, 2, day, tzinfo=dt.UTC), dt.date(2020, 2, day)) for u, i, kind, day in rows
+    ]
+    return spark.createDataFrame(
+        stamped, "user_id string, item_id string, event_type string, event_ts timestamp, ds date"
+    )
 
 
 def test_user_vectors_lean_to_late_and_strong_actions(spark: "SparkSession") -> None:

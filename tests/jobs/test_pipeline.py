@@ -106,6 +106,6 @@ def test_models_stand_beside_their_baselines(ran: Ran) -> None:
 def test_the_report_is_one_page_without_links_outside(ran: Ran) -> None:
     page = (ran.workspace / "report.html").read_text(encoding="utf-8")
     assert page.startswith("<!doctype html>")
-    for outside in ("src=\"http", "href=\"http", "@import", "url(http"):
+    for outside in ('src="http', 'href="http', "@import", "url(http"):
         assert outside not in page
     assert "Recommendations" in page

@@ -36,7 +36,13 @@ class Account:
 
 
 def check_share(
-    source: str, account: Account, reasons: dict[str, int], excused: int, limit: float, setting: str, empty: dict[str, str]
+    source: str,
+    account: Account,
+    reasons: dict[str, int],
+    excused: int,
+    limit: float,
+    setting: str,
+    empty: dict[str, str],
 ) -> None:
     """Raise InputError where too large a share of an input is refused, or nothing of it is left.
 

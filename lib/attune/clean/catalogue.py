@@ -17,7 +17,10 @@ def judge_items(mapped: "DataFrame", settings: Clean) -> "DataFrame":
     """Normalise mapped rows and note why some are refused. Grain: one row of the input."""
     from pyspark.sql import functions as F
 
-    texts = {name: plain_text_column(F.col(name), settings.max_text_chars) for name in ("title", "description", "category", "brand")}
+    texts = {
+        name: plain_text_column(F.col(name), settings.max_text_chars)
+        for name in ("title", "description", "category", "brand")
+    }
     return refuse(
         mapped.withColumns({"item_id": F.nullif(F.trim("item_id"), F.lit("")), **texts}),
         {"item_id is missing": F.col("item_id").isNull(), "price is negative": F.col("price") < 0},

@@ -33,7 +33,9 @@ def judge_events(mapped: "DataFrame", settings: Clean, as_of: dt.date) -> "DataF
         }
     )
     identity = [F.col(c) for c in sorted(set(mapped.columns) & set(_IDENTITY))]
-    rows = rows.withColumn("event_id", F.coalesce(_id("event_id"), F.left(F.sha2(F.to_json(F.struct(*identity)), 256), F.lit(32))))
+    rows = rows.withColumn(
+        "event_id", F.coalesce(_id("event_id"), F.left(F.sha2(F.to_json(F.struct(*identity)), 256), F.lit(32)))
+    )
     return refuse(
         rows,
         {
@@ -45,7 +47,9 @@ def judge_events(mapped: "DataFrame", settings: Clean, as_of: dt.date) -> "DataF
             "event_type is unknown": ~event_type.isin(*EVENT_TYPES),
             "item_id is missing": F.col("item_id").isNull() & ~event_type.isin(*_ITEMLESS),
             "price is negative": F.col("price") < 0,
-            "value has the wrong sign": F.when(event_type == "refund", F.col("value") > 0).otherwise(F.col("value") < 0),
+            "value has the wrong sign": F.when(event_type == "refund", F.col("value") > 0).otherwise(
+                F.col("value") < 0
+            ),
             "propensity is not between 0 and 1": ~F.col("propensity").between(0, 1),
         },
     )
@@ -69,7 +73,9 @@ def sessionize(good: "DataFrame", settings: Clean) -> "DataFrame":
     same_event = Window.partitionBy("user_id", "event_id").orderBy("event_ts", "_file", "_raw")
     day = Window.partitionBy("user_id", "ds")
     in_order = Window.partitionBy("user_id", VERDICT).orderBy("event_ts", "event_id")
-    visit = Window.partitionBy("user_id", VERDICT).orderBy("event_ts", "event_id").rowsBetween(Window.unboundedPreceding, 0)
+    visit = (
+        Window.partitionBy("user_id", VERDICT).orderBy("event_ts", "event_id").rowsBetween(Window.unboundedPreceding, 0)
+    )
     gap_seconds = settings.session_gap_minutes * 60
     pause = F.col("event_ts").cast("double") - F.lag("event_ts").over(in_order).cast("double")
     start = F.when(pause.isNull() | (pause > gap_seconds), F.col("event_ts"))
@@ -83,10 +89,15 @@ def sessionize(good: "DataFrame", settings: Clean) -> "DataFrame":
             .when(F.col("_per_day") > settings.bot_events_per_day, REFUSED)
             .otherwise(KEPT),
         )
-        .withColumn(REASONS, F.when(F.col(VERDICT) == REFUSED, F.array(F.lit("user acts like a bot"))).otherwise(F.col(REASONS)))
+        .withColumn(
+            REASONS, F.when(F.col(VERDICT) == REFUSED, F.array(F.lit("user acts like a bot"))).otherwise(F.col(REASONS))
+        )
         .withColumn("_start", start)
         .withColumn("_visit_start", F.last("_start", ignorenulls=True).over(visit))
-        .withColumn("session_id", F.coalesce("session_id", F.left(F.sha2(F.concat_ws("|", "user_id", "_visit_start"), 256), F.lit(32))))
+        .withColumn(
+            "session_id",
+            F.coalesce("session_id", F.left(F.sha2(F.concat_ws("|", "user_id", "_visit_start"), 256), F.lit(32))),
+        )
         .drop("_nth", "_per_day", "_start", "_visit_start")
     )
 

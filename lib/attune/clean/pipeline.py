@@ -79,7 +79,9 @@ def _clean_one(cleaning: _Cleaning, name: str, source: Input) -> None:
     frames, refused_later, duplicates = _split(cleaning, name, good)
     staged = run.stage(frames)
     cleaning.staged |= staged
-    refused = bad if refused_later is None else bad.select(*_QUARANTINED).unionByName(refused_later.select(*_QUARANTINED))
+    refused = (
+        bad if refused_later is None else bad.select(*_QUARANTINED).unionByName(refused_later.select(*_QUARANTINED))
+    )
     reasons = accounting.count_reasons(refused)
     kept = sum(table.rows for table_name, table in staged.items() if table_name != "sessions")
     account = Account(rows_read, kept, refused.count(), duplicates)
@@ -100,7 +102,9 @@ def _count(judged: "DataFrame", source: Input) -> tuple[int, dict[str, str]]:
     """Number of rows, and the mapped columns that have no value in any of them, with their expressions."""
     from pyspark.sql import functions as F
 
-    counts = judged.agg(F.count("*").alias("rows"), *(F.count(column).alias(column) for column in source.columns)).first()
+    counts = judged.agg(
+        F.count("*").alias("rows"), *(F.count(column).alias(column) for column in source.columns)
+    ).first()
     assert counts is not None
     return counts["rows"], {column: text for column, text in source.columns.items() if counts[column] == 0}
 
@@ -121,9 +125,7 @@ def _judge(cleaning: _Cleaning, name: str, mapped: "DataFrame") -> "DataFrame":
     return catalogue.refuse_without_consent(judged, cleaning.no_consent)
 
 
-def _split(
-    cleaning: _Cleaning, name: str, good: "DataFrame"
-) -> "tuple[dict[str, DataFrame], DataFrame | None, int]":
+def _split(cleaning: _Cleaning, name: str, good: "DataFrame") -> "tuple[dict[str, DataFrame], DataFrame | None, int]":
     """Tables of an input's good rows, rows refused only when seen together, and the number of duplicates."""
     from pyspark.sql import functions as F
 
@@ -153,7 +155,9 @@ def _check_quarantine(run: "Run", staged: StagedTable) -> None:
     accounts = run.summary["metrics"]["accounting"].values()
     expected = sum(account["rows_quarantined"] for account in accounts)
     if staged.rows != expected:
-        raise InputError(f"quarantine: {staged.rows} rows staged, {expected} refused; did an input change while it was read?")
+        raise InputError(
+            f"quarantine: {staged.rows} rows staged, {expected} refused; did an input change while it was read?"
+        )
 
 
 @contextmanager

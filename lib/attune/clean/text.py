@@ -10,7 +10,7 @@ import pandas as pd
 if TYPE_CHECKING:
     from pyspark.sql import Column
 
-_TAG = re.compile(r"<(?:/?[a-zA-Z][^<>]{0,200}|!--.*?--)>", re.S)
+_TAG = re.compile(r"<(?:/?[a-zA-Z][^<>]{0,200}|!--.*?--)>", re.DOTALL)
 _CONTROL = re.compile(r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b\ufeff\ufffe\uffff]")
 _SPACE = re.compile(r"[^\S\n]+")
 
@@ -20,7 +20,7 @@ PHONE = "|".join(
     (
         rf"(?<![\w.-])(?:\+\d{{1,3}}[ .-]?)?\(\d{{2,5}}\)[ .-]?{_GROUPS}{{1,3}}(?![\w-])",  # (020) 7946-0958
         rf"(?<![\w.-])\+\d{{1,3}}[ .-]{_GROUPS}{{1,4}}(?![\w-])",  # +44 20 7946 0958
-        rf"(?<![\w.-])\d{{3,5}}[ .-]\d{{3,4}}[ .-]\d{{3,4}}(?![\w-])",  # 555-010-9999
+        r"(?<![\w.-])\d{3,5}[ .-]\d{3,4}[ .-]\d{3,4}(?![\w-])",  # 555-010-9999
         r"\+\d{9,14}(?!\d)",
     )
 )
@@ -45,8 +45,9 @@ def _plain(text: str, max_chars: int) -> str | None:
 def plain_text_column(column: "Column", max_chars: int) -> "Column":
     """``plain_text`` as a Spark column; halves of surrogate pairs, which would stop Arrow, become question marks."""
     from pyspark.sql import functions as F
+    from pyspark.sql.pandas.functions import pandas_udf
 
-    @F.pandas_udf("string")  # type: ignore[call-overload]
+    @pandas_udf("string")  # type: ignore[call-overload]
     def udf(texts: pd.Series) -> pd.Series:
         return plain_text(texts, max_chars)
 

@@ -73,7 +73,9 @@ def _by_popularity(wanting: "DataFrame", positives: "DataFrame", seed: int) -> "
     ticket = F.explode(F.sequence(F.lit(1), F.lit(NEGATIVES_PER_POSITIVE))).alias("_k")
     drawn = wanting.select("user_id", "item_id", "ts", ticket)
     slot = _draw(F.concat_ws("|", choice, F.col("_k").cast("string")), seed + 2) % _POOL_SIZE
-    drawn = drawn.withColumn("_slot", slot).join(pool, "_slot").select("user_id", F.col("_drawn").alias("item_id"), "ts")
+    drawn = (
+        drawn.withColumn("_slot", slot).join(pool, "_slot").select("user_id", F.col("_drawn").alias("item_id"), "ts")
+    )
     taken = positives.select("user_id", "item_id").distinct()
     return drawn.distinct().join(taken, ["user_id", "item_id"], "left_anti").withColumn("label", F.lit(0))
 
@@ -95,13 +97,10 @@ def _with_history(labelled: "DataFrame", events: "DataFrame") -> "DataFrame":
     event = F.col("label").isNull()
     earlier = Window.orderBy("_us").rangeBetween(Window.unboundedPreceding, -1)
     by_user, by_item = earlier.partitionBy("user_id"), earlier.partitionBy("item_id")
-    return (
-        both.withColumns(
-            {
-                "user_num_events": F.count_if(event).over(by_user),
-                "hours_since_user": (F.col("_us") - F.max(F.when(event, F.col("_us"))).over(by_user)) / 3.6e9,
-                "item_num_events": F.count_if(event).over(by_item),
-            }
-        )
-        .where(F.col("label").isNotNull())
-    )
+    return both.withColumns(
+        {
+            "user_num_events": F.count_if(event).over(by_user),
+            "hours_since_user": (F.col("_us") - F.max(F.when(event, F.col("_us"))).over(by_user)) / 3.6e9,
+            "item_num_events": F.count_if(event).over(by_item),
+        }
+    ).where(F.col("label").isNotNull())

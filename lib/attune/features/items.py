@@ -41,12 +41,16 @@ def item_features(
 def _behaviour(events: "DataFrame", as_of: dt.date) -> "DataFrame":
     from pyspark.sql import functions as F
 
-    counted = events.where(F.col("item_id").isNotNull()).groupBy("item_id").agg(
-        F.count_distinct("user_id").alias("num_users"),
-        *(events_in_days("ds", as_of, days).alias(f"num_events_{days}d") for days in (7, 30, 90)),
-        F.count_if(F.col("event_type") == "purchase").alias("num_purchases"),
-        F.count_if(F.col("event_type").isin("click", "view")).alias("num_clicks"),
-        (F.max(seconds_before("event_ts", as_of)) / 86400).alias("days_since_first"),
+    counted = (
+        events.where(F.col("item_id").isNotNull())
+        .groupBy("item_id")
+        .agg(
+            F.count_distinct("user_id").alias("num_users"),
+            *(events_in_days("ds", as_of, days).alias(f"num_events_{days}d") for days in (7, 30, 90)),
+            F.count_if(F.col("event_type") == "purchase").alias("num_purchases"),
+            F.count_if(F.col("event_type").isin("click", "view")).alias("num_clicks"),
+            (F.max(seconds_before("event_ts", as_of)) / 86400).alias("days_since_first"),
+        )
     )
     return counted.withColumn("conversion_rate", _smoothed(F.col("num_purchases"), F.col("num_clicks")))
 
@@ -76,8 +80,10 @@ def _ratings(reviews: "DataFrame") -> "DataFrame":
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    rated = reviews.where(F.col("item_id").isNotNull()).groupBy("item_id").agg(
-        F.count("*").alias("num_reviews"), F.count("rating").alias("n"), F.sum("rating").alias("stars")
+    rated = (
+        reviews.where(F.col("item_id").isNotNull())
+        .groupBy("item_id")
+        .agg(F.count("*").alias("num_reviews"), F.count("rating").alias("n"), F.sum("rating").alias("stars"))
     )
     everything = Window.partitionBy(F.lit(0))
     overall = F.try_divide(F.sum("stars").over(everything), F.sum("n").over(everything))

@@ -8,7 +8,7 @@ from attune.features.words import distinct_words
 from attune.tables import conform
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 _MIN_MENTIONS = 2
 """Reviews of an item that must hold a word before it is told."""
@@ -89,13 +89,17 @@ def _telling_words(scored: "DataFrame", reviews: "DataFrame", num_words: int) ->
     share_all = (F.col("n_all") + 0.5) / (F.col("num_all") + 1)
     share_other = (F.col("n_all") - F.col("n_label") + 0.5) / (F.col("num_all") - F.col("num_label") + 1)
     within = F.col("num_both") * F.col("n") - F.col("n_item") * F.col("num_item")
-    telling = (share_item > share_all) & (share_label > share_other) & ((within > 0) | (F.col("num_both") == F.col("num_item")))
+    telling = (
+        (share_item > share_all)
+        & (share_label > share_other)
+        & ((within > 0) | (F.col("num_both") == F.col("num_item")))
+    )
     scored_words = counted.withColumn("own", F.log(share_item / share_all)).where(telling)
     rank = Window.partitionBy("item_id", "label").orderBy(F.desc(F.expr("n * own")), "word")
     best = scored_words.withColumn("rank", F.row_number().over(rank)).where(F.col("rank") <= num_words)
 
-    def told(label: str) -> "DataFrame":
-        return F.transform(  # type: ignore[return-value]
+    def told(label: str) -> "Column":
+        return F.transform(
             F.array_sort(F.collect_list(F.when(F.col("label") == label, F.struct("rank", "word")))), lambda w: w["word"]
         )
 

@@ -28,7 +28,9 @@ def cluster_users(user_vectors: "DataFrame", num_users: int, settings: Score, se
     from pyspark.sql import functions as F
 
     k = max(1, min(settings.num_segments, num_users // _MIN_USERS_PER_SEGMENT))
-    vectors = user_vectors.select(F.col("id").alias("user_id"), array_to_vector(F.col("vector").cast("array<double>")).alias("features"))
+    vectors = user_vectors.select(
+        F.col("id").alias("user_id"), array_to_vector(F.col("vector").cast("array<double>")).alias("features")
+    )
     if k == 1:
         return vectors.select("user_id", F.lit(0).alias("segment_id"))
     model = KMeans(k=k, seed=seed, maxIter=20, predictionCol="cluster").fit(vectors.orderBy("user_id"))
@@ -57,9 +59,13 @@ def segments(profiles: "DataFrame", events: "DataFrame", items: "DataFrame", as_
     titled = acted.join(items.select("item_id", "title"), "item_id").where("title IS NOT NULL")
     worded = titled.select("user_id", "segment_id", F.explode(distinct_words(F.col("title"))).alias("word")).distinct()
     everyone = Window.partitionBy(F.lit(0))
-    figures = profiles.groupBy("segment_id").agg(F.count("*").alias("num_users"), F.avg("value_total").alias("value_per_user"))
+    figures = profiles.groupBy("segment_id").agg(
+        F.count("*").alias("num_users"), F.avg("value_total").alias("value_per_user")
+    )
     figures = figures.withColumn("share_users", F.col("num_users") / F.sum("num_users").over(everyone))
-    words = _most_particular(worded, figures, "word", _NAME_WORDS).select("segment_id", F.array_join("best", ", ").alias("name"))
+    words = _most_particular(worded, figures, "word", _NAME_WORDS).select(
+        "segment_id", F.array_join("best", ", ").alias("name")
+    )
     top = _most_particular(titled, figures, "title", _TOP_ITEMS).select("segment_id", F.col("best").alias("top_items"))
     joined = figures.join(words, "segment_id", "left").join(top, "segment_id", "left")
     return conform(joined.withColumn("as_of", F.lit(as_of)), "segments")
@@ -71,7 +77,9 @@ def _most_particular(rows: "DataFrame", figures: "DataFrame", column: str, keep:
     from pyspark.sql import functions as F
 
     counted = rows.groupBy("segment_id", column).agg(F.count_distinct("user_id").alias("n"))
-    counted = counted.withColumn("n_all", F.sum("n").over(Window.partitionBy(column))).join(F.broadcast(figures), "segment_id")
+    counted = counted.withColumn("n_all", F.sum("n").over(Window.partitionBy(column))).join(
+        F.broadcast(figures), "segment_id"
+    )
     lift = F.log((F.col("n") / F.col("num_users")) / (F.col("n_all") / (F.col("num_users") / F.col("share_users"))))
     order = Window.partitionBy("segment_id").orderBy(F.desc(F.col("n") * lift), column)
     best = counted.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= keep)

@@ -20,12 +20,17 @@ def user_features(events: "DataFrame", items: "DataFrame", weights: Mapping[str,
         (F.min(seconds_before("event_ts", as_of)) / 86400).alias("days_since_last"),
         *(events_in_days("ds", as_of, days).alias(f"num_events_{days}d") for days in (7, 30, 90)),
         F.count_if(F.col("event_type") == "purchase").alias("num_purchases"),
-        F.coalesce(F.sum(F.when(F.col("event_type").isin("purchase", "refund"), F.col("value"))), F.lit(0.0)).alias("value_total"),
+        F.coalesce(F.sum(F.when(F.col("event_type").isin("purchase", "refund"), F.col("value"))), F.lit(0.0)).alias(
+            "value_total"
+        ),
         F.avg("price").alias("mean_price"),
         F.count_distinct("item_id").alias("num_items"),
         F.count_distinct("session_id").alias("num_sessions"),
     )
-    return conform(behaviour.join(_top_categories(known, weights), "user_id", "left").withColumn("as_of", F.lit(as_of)), "user_features")
+    return conform(
+        behaviour.join(_top_categories(known, weights), "user_id", "left").withColumn("as_of", F.lit(as_of)),
+        "user_features",
+    )
 
 
 def _first_levels(items: "DataFrame") -> "DataFrame":
@@ -37,7 +42,19 @@ def _first_levels(items: "DataFrame") -> "DataFrame":
 def _top_categories(known: "DataFrame", weights: Mapping[str, float]) -> "DataFrame":
     from pyspark.sql import functions as F
 
-    weight = F.create_map(*(F.lit(part) for pair in weights.items() for part in pair))[F.col("event_type")].cast("double")
-    by_category = known.where(F.col("_category").isNotNull()).groupBy("user_id", "_category").agg(F.sum(weight).alias("w"))
-    best = by_category.where("w > 0").groupBy("user_id").agg(F.max(F.struct("w", "_category")).alias("best"), F.sum("w").alias("total"))
-    return best.select("user_id", F.col("best._category").alias("top_category"), (F.col("best.w") / F.col("total")).alias("category_share"))
+    weight = F.create_map(*(F.lit(part) for pair in weights.items() for part in pair))[F.col("event_type")].cast(
+        "double"
+    )
+    by_category = (
+        known.where(F.col("_category").isNotNull()).groupBy("user_id", "_category").agg(F.sum(weight).alias("w"))
+    )
+    best = (
+        by_category.where("w > 0")
+        .groupBy("user_id")
+        .agg(F.max(F.struct("w", "_category")).alias("best"), F.sum("w").alias("total"))
+    )
+    return best.select(
+        "user_id",
+        F.col("best._category").alias("top_category"),
+        (F.col("best.w") / F.col("total")).alias("category_share"),
+    )
