@@ -32,7 +32,7 @@ def told(user: int, item: int, strongest: str, **changes: object) -> list[str]:
         (LAMP, "item_satisfaction", "Rated 90% positive"),
         (NOVELTY, "pair_price_ratio", "In your usual price range"),
         (NOVELTY, "item_days_since_first", "New"),
-        (MUG, "popular_rank", "Popular right now"),
+        (MUG, "popular_rank", "Popular with other customers"),
     ],
 )
 def test_what_moved_the_score_comes_first(item: int, strongest: str, text: str) -> None:
@@ -51,8 +51,14 @@ def test_what_moved_the_score_comes_first(item: int, strongest: str, text: str) 
     ],
 )
 def test_what_is_not_true_is_not_told(item: int, strongest: str) -> None:
-    wrong = {"text_score": "Like", "pair_category_share": "interest", "item_satisfaction": "Rated", "pair_price_ratio": "price", "popular_rank": "Popular right"}  # fmt: skip
+    wrong = {"text_score": "Like", "pair_category_share": "interest", "item_satisfaction": "Rated", "pair_price_ratio": "price", "popular_rank": "Popular with"}  # fmt: skip
     assert not any(wrong[strongest] in text for text in told(0, item, strongest))
+
+
+def test_this_week_is_said_of_this_week_only() -> None:
+    week = {"columns": ["item_num_events_7d"], "features": np.array([[0], [8], [3], [0]], np.float32)}
+    assert told(0, BULB, "popular_rank", **week)[0] == "Popular this week"
+    assert told(0, MUG, "popular_rank", **week)[0] == "Popular with other customers"
 
 
 def test_viewed_is_not_called_bought() -> None:

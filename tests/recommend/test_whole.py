@@ -110,6 +110,8 @@ def test_blend_and_baselines_are_measured_on_the_same_users(
     assert plain["num"].nunique() == 1
     assert (plain["low"] <= plain["value"]).all()
     assert (plain["value"] <= plain["high"]).all()
+    without_interval = result.evaluation.where("low IS NULL").select("metric").distinct().toPandas()
+    assert without_interval["metric"].tolist() == ["coverage"]
     difference = rows[
         (rows["against"] == "popular") & (rows["metric"] == "ndcg") & (rows["k"] == 5) & (rows["slice"] == "all")
     ]

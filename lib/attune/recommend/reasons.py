@@ -92,9 +92,9 @@ def _again(pair: Pair) -> str | None:
 
 
 def _popular(pair: Pair) -> str | None:
-    popularity = pair.catalogue.popularity
-    above = (popularity > popularity[pair.item]).sum()
-    return "Popular right now" if popularity[pair.item] > 0 and above < _POPULAR_SHARE * len(popularity) else None
+    if _is_among_the_first(pair.catalogue.column("item_num_events_7d"), pair.item):
+        return "Popular this week"
+    return "Popular with other customers" if _is_among_the_first(pair.catalogue.popularity, pair.item) else None
 
 
 def _popular_in_region(pair: Pair) -> str | None:
@@ -102,8 +102,12 @@ def _popular_in_region(pair: Pair) -> str | None:
     if region not in pair.catalogue.regions:
         return None
     popularity = pair.catalogue.region_popularity[list(pair.catalogue.regions).index(region)]
-    above = (popularity > popularity[pair.item]).sum()
-    return f"Popular in {region}" if popularity[pair.item] > 0 and above < _POPULAR_SHARE * len(popularity) else None
+    return f"Popular in {region}" if _is_among_the_first(popularity, pair.item) else None
+
+
+def _is_among_the_first(values: Floats, item: int) -> bool:
+    above = int((values > values[item]).sum())
+    return bool(values[item] > 0) and above < _POPULAR_SHARE * len(values)
 
 
 def _interest(pair: Pair) -> str | None:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 STAGES = ("impression", "click", "cart", "purchase")
-"""Stages of the funnel, in order; a view counts as a click."""
+"""Stages of the funnel, in order. A view counts as a click where nothing tells what was shown; else it may come from elsewhere."""
 
 NUM_BINS = 20
 """Columns of the histogram of probabilities."""
@@ -26,7 +26,8 @@ def funnel_by_day(events: "DataFrame", impressions: "DataFrame | None") -> "Data
     """Actions in each stage by day. Grain: day and stage; columns ds, stage, num."""
     from pyspark.sql import functions as F
 
-    stage = F.when(F.col("event_type") == "view", "click").otherwise(F.col("event_type"))
+    view_is_click = F.lit(impressions is None) & (F.col("event_type") == "view")
+    stage = F.when(view_is_click, "click").otherwise(F.col("event_type"))
     acted = events.select("ds", stage.alias("stage")).where(F.col("stage").isin(*STAGES))
     if impressions is not None:
         acted = acted.unionByName(impressions.select("ds", F.lit("impression").alias("stage")))
