@@ -315,8 +315,8 @@ TABLES: dict[str, TableSchema] = {
             k int length of the list; null where it has none
             slice string part of the held-out data: all, new_users, or a category
             value double mean over users (or rows)
-            low double lower end of the 95% bootstrap interval
-            high double upper end of the 95% bootstrap interval
+            low double lower end of the 95% bootstrap interval; null for coverage, which is no mean over users
+            high double upper end of the 95% bootstrap interval; null for coverage
             num int users (or rows) measured
             against string baseline that the value is a difference to; null for a plain value
             as_of date first day not counted

@@ -83,12 +83,12 @@ def test_every_review_has_a_sentiment(ran: Ran) -> None:
 
 def test_every_user_gets_new_items_with_sources_and_reasons(ran: Ran) -> None:
     rows = ran.tables.read("recommendations").toPandas()
-    users = set(ran.tables.read("events").toPandas()["user_id"])
-    assert users | {"*"} <= set(rows["user_id"])
+    events = ran.tables.read("events").toPandas()
+    acted = events[events["event_type"].isin(["click", "view", "cart", "purchase"])]
+    assert set(acted["user_id"]) | {"*"} <= set(rows["user_id"])
     assert rows.groupby("user_id")["rank"].apply(lambda ranks: sorted(ranks) == list(range(1, len(ranks) + 1))).all()
     assert rows["sources"].str.len().gt(0).all()
     assert rows["reasons"].str.len().gt(0).all()
-    events = ran.tables.read("events").toPandas()
     bought = events.loc[events["event_type"] == "purchase", ["user_id", "item_id"]].drop_duplicates()
     assert len(bought) > 0
     assert rows.merge(bought, on=["user_id", "item_id"]).empty
@@ -99,8 +99,9 @@ def test_models_stand_beside_their_baselines(ran: Ran) -> None:
     plain = rows[rows["against"].isna()]
     assert {"popular", "als", "covisit", "blend"} <= set(plain["model"])
     assert {"ndcg", "recall", "precision", "map", "coverage"} <= set(plain["metric"])
-    assert (plain["low"] <= plain["value"] + 1e-9).all()
-    assert (plain["value"] <= plain["high"] + 1e-9).all()
+    means = plain[plain["metric"] != "coverage"]  # a share of the catalogue is no mean over users: it has no interval
+    assert (means["low"] <= means["value"]).all()
+    assert (means["value"] <= means["high"]).all()
 
 
 def test_the_report_is_one_page_without_links_outside(ran: Ran) -> None:
