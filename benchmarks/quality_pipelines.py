@@ -1,13 +1,15 @@
 """Run the whole pipeline on the demo shop and on the real data: time, memory, rows accounted for, model quality.
 
 Usage: python benchmarks/quality_pipelines.py [demo] [online_retail] [amazon_reviews]
-Writes benchmarks/results/pipeline_NAME.json and prints it as one line. Real data are read from ../shared/data.
+Writes benchmarks/results/pipeline_NAME.json and prints it as one line; the report is left in build/report_NAME.html.
+Real data are read from ../shared/data.
 """
 
 import datetime as dt
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,6 +50,8 @@ def measure(name: str) -> dict[str, Any]:
         if name != "demo":
             command += ["--set", f"inputs.root={DATA}"]
         status, seconds, peak_bytes = timed(command, ROOT / "build" / f"pipeline_{name}.log")
+        if (page := Path(workspace) / "report.html").exists():
+            shutil.copy(page, ROOT / "build" / f"report_{name}.html")
         summaries = {
             (summary := json.loads(file.read_text(encoding="utf-8")))["job"]: summary
             for file in sorted(Path(workspace).glob("runs/*/summary.json"))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 CORRUPT, FILE, RAW, REASONS = "_corrupt_record", "_file", "_raw", "_reasons"
+UNPARSED = "line cannot be parsed"
 EXTRA_TYPES = {"price": "double", "propensity": "double"}
 """Types of the columns of an input that land in another table than the one of its name."""
 
@@ -97,15 +98,19 @@ def _parse_reasons(raw: "DataFrame", source: Input) -> "list[Column]":
                 mistyped[why] = written.isNotNull() & F.col(f"`{field.name}`").isNull()
     explained = reduce(lambda a, b: a | b, mistyped.values(), F.lit(False))
     whole = corrupt.isNotNull() & ~F.coalesce(explained, F.lit(False))
-    return [_reason(whole, "line cannot be parsed"), *(_reason(found, why) for why, found in mistyped.items())]
+    return [_reason(whole, UNPARSED), *(_reason(found, why) for why, found in mistyped.items())]
 
 
 def refuse(df: "DataFrame", conditions: "Mapping[str, Column]") -> "DataFrame":
-    """Add to each row's reasons those whose condition holds; a null condition does not hold."""
+    """Add to each row's reasons those whose condition holds; a null condition does not hold.
+
+    A line that cannot be parsed has that reason alone: all its values are missing for it.
+    """
     from pyspark.sql import functions as F
 
     found = F.array(*(_reason(F.coalesce(condition, F.lit(False)), why) for why, condition in conditions.items()))
-    return df.withColumn(REASONS, F.concat(REASONS, F.filter(found, lambda reason: reason.isNotNull())))
+    added = F.filter(found, lambda reason: reason.isNotNull() & ~F.array_contains(REASONS, UNPARSED))
+    return df.withColumn(REASONS, F.concat(REASONS, added))
 
 
 def _reason(condition: "Column", why: str) -> "Column":

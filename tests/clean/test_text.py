@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     ("raw", "plain"),
     [
         ("Caf&eacute; &amp; bar<br />open", "Café & bar open"),
+        ("Tom &amp;amp; Jerry say &amp;quot;hi&amp;quot;", 'Tom & Jerry say "hi"'),
         ("<p class='x'>5 < 6 and 7 > 3</p>", "5 < 6 and 7 > 3"),
         ("nul\x00 and \x1b bell\x07", "nul and bell"),
         ("e\u0301", "é"),

@@ -22,6 +22,7 @@ class Ran:
     """What one run of the pipeline left behind."""
 
     def __init__(self, spark: "SparkSession", workspace: Path) -> None:
+        self.spark = spark
         self.workspace = workspace
         self.tables = Tables(str(workspace), spark)
 
@@ -41,7 +42,7 @@ def ran(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> Ran:
     encoder = write_tiny_bert(folder / "encoder")
     workspace = folder / "workspace"
     settings = {
-        "workspace": workspace, "generate.num_events": 8000, "train.encoder": encoder, "train.sentiment.epochs": 4,
+        "workspace": workspace, "generate.num_events": 8000, "generate.dirty_share": 0.1, "clean.max_quarantine_share": 0.3, "train.encoder": encoder, "train.sentiment.epochs": 4,
         "train.sentiment.learning_rate": 3e-3, "train.sentiment.min_accuracy": 0.5, "recommend.als.grid": "[{rank: 8, reg: 0.1, alpha: 10}]",
         "evaluate.bootstrap_samples": 50,
     }  # fmt: skip
@@ -64,6 +65,30 @@ def test_every_row_is_accounted_for(ran: Ran) -> None:
         assert sum(parts) == account["rows_read"] > 0
     quarantined = sum(account["rows_quarantined"] for account in accounting.values())
     assert ran.tables.rows("quarantine") == quarantined > 0
+
+
+def test_cleaning_finds_the_dirt_that_was_made(ran: Ran) -> None:
+    truth = (
+        ran.spark.read.parquet(str(ran.workspace / "raw" / "truth" / "dirty_rows"))
+        .where("source = 'events'")
+        .toPandas()
+    )
+    keys = truth.groupby("kind")["key"].agg(set).to_dict()
+    events, impressions = ran.tables.read("events").toPandas(), ran.tables.read("impressions").toPandas()
+    kept = set(events["event_id"]) | set(impressions["impression_id"])
+    refused = ("malformed", "future", "null_user", "null_item", "negative_price", "absurd_price", "wrong_type")
+    for kind in refused:
+        assert len(keys[kind]) > 0
+        assert not keys[kind] & kept, kind
+    # The others are good rows, refused only where the user refused.
+    quarantined = ran.tables.read("quarantine").where("array_contains(reasons, 'user did not consent')").toPandas()
+    without_consent = " ".join(quarantined["raw"])
+    for kind in ("late", "price_text", "email_in_query"):
+        lost = keys[kind] - kept
+        assert len(lost) < len(keys[kind]) / 4
+        assert all(key in without_consent for key in lost), kind
+    assert not events["query"].str.contains("@", na=False).any()
+    assert events["query"].str.contains("<email>", na=False).any()
 
 
 def test_two_ranks_read_different_rows(ran: Ran) -> None:

@@ -36,7 +36,7 @@ def plain_text(texts: pd.Series, max_chars: int) -> pd.Series:
 
 
 def _plain(text: str, max_chars: int) -> str | None:
-    text = html.unescape(text)
+    text = html.unescape(html.unescape(text))  # logs that passed two web forms are escaped twice
     text = _TAG.sub(" ", text)
     text = _CONTROL.sub("", unicodedata.normalize("NFC", text))
     return _SPACE.sub(" ", text).strip()[:max_chars] or None

@@ -113,7 +113,7 @@ def _differences(rows: Sequence[Mapping[str, Any]]) -> Group | None:
         for r, place in zip(rows, placed, strict=True)
     )  # fmt: skip
     own = " and ".join(dict.fromkeys(model_name(row["model"]) for row in rows))
-    return Group(f"{own}: difference to the best baseline", "right of zero: better", bars, tuple(marks))
+    return Group(f"{own}: difference to each baseline", "right of zero: better", bars, tuple(marks))
 
 
 def _sure(row: Mapping[str, Any]) -> int:
