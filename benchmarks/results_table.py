@@ -23,7 +23,8 @@ def _block(result: dict[str, Any]) -> list[str]:
     rows = sum(account["rows_read"] for account in result["accounting"].values())
     cost = f"{result['seconds'] / 60:.1f} minutes and at most {result['peak_memory_gib']:.1f} GiB"
     where = f"{machine['cores']} cores ({result['date']}, seed {result['seed']})"
-    lines = [f"**{name}**: {rows:,} raw rows, every one accounted for; {cost} on {where}.", ""]
+    inputs = len(result["accounting"])
+    lines = [f"**{name}**: {rows:,} rows read by {inputs} inputs, every one accounted for; {cost} on {where}.", ""]
     if sentiment := result["sentiment"]:
         test = sentiment["test"]
         accuracy = f"{test['accuracy']:.3f} ({test['accuracy_low']:.3f} to {test['accuracy_high']:.3f})"

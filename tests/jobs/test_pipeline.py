@@ -42,7 +42,7 @@ def ran(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> Ran:
     encoder = write_tiny_bert(folder / "encoder")
     workspace = folder / "workspace"
     settings = {
-        "workspace": workspace, "generate.num_events": 8000, "generate.dirty_share": 0.1, "clean.max_quarantine_share": 0.3, "train.encoder": encoder, "train.sentiment.epochs": 4,
+        "workspace": workspace, "generate.num_events": 8000, "generate.dirty_share": 0.1, "clean.max_quarantine_share": 0.3, "train.encoder": encoder, "train.sentiment.epochs": 4, "train.sentiment.max_tokens": 64,
         "train.sentiment.learning_rate": 3e-3, "train.sentiment.min_accuracy": 0.5, "recommend.als.grid": "[{rank: 8, reg: 0.1, alpha: 10}]",
         "evaluate.bootstrap_samples": 50,
     }  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 from attune import config
 from attune.errors import InputError, SettingsError
 from attune.models.store import ModelStore, read_card
+from attune.training.driver import save_tokenizer
 from attune.training.launch import task_slots
 from attune.training.sentiment import sentiment_examples, train_sentiment
 from attune.training.text_match import positive_pairs, train_text_match
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def settings(tmp_path: Path) -> config.Config:
     encoder = write_tiny_bert(tmp_path / "encoder")
     changed = {
-        "workspace": tmp_path / "workspace", "train.encoder": encoder, "train.sentiment.epochs": 3,
+        "workspace": tmp_path / "workspace", "train.encoder": encoder, "train.sentiment.epochs": 3, "train.sentiment.max_tokens": 64,
         "train.sentiment.learning_rate": 0.002, "train.sentiment.head_learning_rate": 0.01,
         "train.sentiment.tokens_per_batch": 512, "train.text_match.learning_rate": 0.002,
         "train.text_match.epochs": 3, "train.text_match.tokens_per_batch": 1024, "train.precision": "float32",
@@ -87,6 +88,12 @@ def test_text_match_learns_what_goes_together(spark: "SparkSession", settings: c
 def test_one_label_only_is_refused_by_name(spark: "SparkSession", settings: config.Config) -> None:
     with pytest.raises(InputError, match="none is negative"):
         train_sentiment(reviews(spark, 40).where("rating = 5"), settings, "v1")
+
+
+def test_texts_longer_than_the_encoder_reads_are_refused(settings: config.Config, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"train.sentiment.max_tokens is 65, .* set train.sentiment.max_tokens=64"):
+        save_tokenizer(settings, tmp_path, "sentiment", 65)
+    assert Path(save_tokenizer(settings, tmp_path, "sentiment", 64)).exists()
 
 
 def test_more_ranks_than_slots_are_refused(spark: "SparkSession", settings: config.Config) -> None:

@@ -79,6 +79,19 @@ def load_encoder(name: str, dropout: float | None = None) -> "PreTrainedModel":
     return _without_pooler(encoder)
 
 
+def max_positions(name: str) -> int | None:
+    """Longest text that an encoder reads, in tokens; None where it has no limit of its own."""
+    from transformers import AutoConfig
+
+    where = locate_encoder(name)
+    try:
+        config = AutoConfig.from_pretrained(where, local_files_only=os.path.isdir(where))
+    except (OSError, ValueError) as error:
+        raise MissingError(_no_encoder(name, error)) from error
+    limit: int | None = getattr(config, "max_position_embeddings", None)
+    return limit
+
+
 def encoder_from_config(folder: Path | str) -> "PreTrainedModel":
     """Encoder of a stored model, built from its ``config.json``; the caller fills in the weights."""
     from transformers import AutoConfig, AutoModel

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attune.config import Config, TrainTask
-from attune.errors import InputError
-from attune.models.encoder import load_tokenizer
+from attune.errors import InputError, SettingsError
+from attune.models.encoder import load_tokenizer, max_positions
 from attune.models.networks import TOKENIZER
 from attune.models.store import ModelStore
 from attune.training.launch import run_ranks
@@ -51,8 +51,17 @@ def scratch_folder(settings: Config, task: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def save_tokenizer(settings: Config, scratch: Path) -> str:
-    """Put the encoder's tokenizer where the executors find it. Returns the path of its file."""
+def save_tokenizer(settings: Config, scratch: Path, task: str, max_tokens: int) -> str:
+    """Put the encoder's tokenizer where the executors find it. Returns the path of its file.
+
+    Raises SettingsError where the task's texts may be longer than the encoder reads.
+    """
+    limit = max_positions(settings.train.encoder)
+    if limit is not None and max_tokens > limit:
+        raise SettingsError(
+            f"train.{task}.max_tokens is {max_tokens}, but the encoder {settings.train.encoder} reads {limit} tokens "
+            f"at most: set train.{task}.max_tokens={limit}"
+        )
     file = scratch / TOKENIZER
     load_tokenizer(settings.train.encoder).save(str(file))
     return str(file)

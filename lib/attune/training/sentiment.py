@@ -66,7 +66,7 @@ def train_sentiment(
     """
     task = settings.train.sentiment
     with scratch_folder(settings, TASK) as scratch:
-        tokenizer = save_tokenizer(settings, scratch)
+        tokenizer = save_tokenizer(settings, scratch, TASK, task.max_tokens)
         examples = sentiment_examples(reviews, task, settings.seed, before)
         categories = _check(examples, task)
         examples = examples.withColumn("category_index", _index_of("category", categories))

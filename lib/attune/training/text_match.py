@@ -66,7 +66,7 @@ def train_text_match(
     """
     task = settings.train.text_match
     with scratch_folder(settings, TASK) as scratch:
-        rows = match_rows(pairs, items, task, settings.seed, save_tokenizer(settings, scratch))
+        rows = match_rows(pairs, items, task, settings.seed, save_tokenizer(settings, scratch, TASK, task.max_tokens))
         rows = limit_rows(rows, "train", task.max_examples, settings.seed)
         rows = limit_rows(rows, "valid", MAX_VALID_PAIRS, settings.seed)
         head = {"temperature": task.temperature, "dropout": task.dropout}
