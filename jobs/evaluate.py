@@ -3,23 +3,11 @@
 import sys
 
 from attune.recommend.evaluate import evaluate as measured
-from attune.recommend.tables import read_inputs
+from attune.recommend.tables import READS, read_inputs
 from attune.run import Run, job
 
 
-@job(
-    reads=(
-        "models/ranker",
-        "events",
-        "items",
-        "users",
-        "user_features",
-        "item_features",
-        "review_sentiment",
-        "embeddings",
-    ),
-    writes=("evaluation",),
-)
+@job(reads=READS, writes=("evaluation",))
 def evaluate(run: Run) -> None:
     """Measure the ranking on the held-out last period beside popularity, ALS and co-visits, with intervals."""
     if not run.has("events"):

@@ -3,23 +3,11 @@
 import sys
 
 from attune.recommend.recommend import recommend as recommended
-from attune.recommend.tables import read_inputs
+from attune.recommend.tables import READS, read_inputs
 from attune.run import Run, job
 
 
-@job(
-    reads=(
-        "models/ranker",
-        "events",
-        "items",
-        "users",
-        "user_features",
-        "item_features",
-        "review_sentiment",
-        "embeddings",
-    ),
-    writes=("recommendations",),
-)
+@job(reads=READS, writes=("recommendations",))
 def recommend(run: Run) -> None:
     """Rank what to offer each user next, each row with its sources and reasons."""
     if not run.has("events"):

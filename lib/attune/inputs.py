@@ -144,7 +144,7 @@ def explain_spark_error(
     text = str(error)
     label = f"input {name}: " if name else ""
     if missing := re.search(r"PATH_NOT_FOUND\] Path does not exist: (\S+?)\.? ", text + " "):
-        return InputError(f"{label}{_plain(missing[1])} does not exist; mend inputs.*.path or inputs.root")
+        return InputError(f"{label}{_plain(missing[1])} does not exist; mend inputs.{name or '*'}.path or inputs.root")
     if header := re.search(r"CSV header.*CSV file: (\S+)", text, re.DOTALL):
         drift = _header_drift(header[1], source) if source else "a header that is not as declared"
         return InputError(f"{label}{_plain(header[1])} has {drift}; mend the file or inputs.{name or '*'}.schema")

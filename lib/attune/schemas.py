@@ -31,10 +31,6 @@ class TableSchema:
         """Column names in order."""
         return [column.name for column in self.columns]
 
-    def type_of(self, column: str) -> str:
-        """Spark SQL type of a column."""
-        return next(c.type for c in self.columns if c.name == column)
-
     def json(self) -> str:
         """The schema in the JSON form that Spark and Delta share."""
         fields = [{"name": c.name, "type": _json_type(c.type), "nullable": True, "metadata": {}} for c in self.columns]

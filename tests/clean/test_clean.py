@@ -215,7 +215,7 @@ def _empty(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("spoil", "status", "told"),
     [
-        (_missing_file, 3, ["events", "raw/evnts does not exist", "inputs.*.path"]),
+        (_missing_file, 3, ["events", "raw/evnts does not exist", "mend inputs.events.path or inputs.root"]),
         (_bad_gzip, 3, ["events", "day.json.gz is not a readable gzip file"]),
         (_cut_gzip, 3, ["events", "day.json.gz is cut short"]),
         (_absent_column, 3, ["events", "log.csv has no column item", "inputs.events.schema"]),

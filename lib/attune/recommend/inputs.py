@@ -1,6 +1,5 @@
 """The tables that recommendation reads; all but events and items may be absent."""
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,11 +29,3 @@ class Inputs:
             "item features": (self.item_features, "there is no table item_features"),
         }
         return {part: reason for part, (table, reason) in missing.items() if table is None}
-
-
-@dataclass(frozen=True)
-class Period:
-    """What is predicted from what: events before ``cutoff`` are known, those up to ``end`` are the answer."""
-
-    cutoff: dt.date
-    end: dt.date

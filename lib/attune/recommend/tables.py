@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from attune.run import Run
 
 _OPTIONAL = ("items", "users", "user_features", "item_features", "review_sentiment", "embeddings")
+READS = ("models/ranker", "events", *_OPTIONAL)
+"""What a job reads that ranks with the model in use."""
 
 
 def read_inputs(run: "Run") -> Inputs:
