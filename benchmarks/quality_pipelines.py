@@ -73,12 +73,17 @@ def measure(name: str) -> dict[str, Any]:
         "text_match": _chosen(metrics.get("train", {}).get("text_match"), "valid", "untuned", "tuned", "rows_per_rank"),
         "recommend": metrics.get("evaluate", {}).get("recommend"),
         "versions": {package: version(package) for package in PACKAGES},
-        "machine": {
-            "cores": len(os.sched_getaffinity(0)),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30),
-            "processor": _processor(),
-            "python": platform.python_version(),
-        },
+        "machine": machine(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "processor": _processor(),
+        "python": platform.python_version(),
     }
 
 

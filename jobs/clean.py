@@ -2,17 +2,30 @@
 
 import sys
 
-from attune.clean.pipeline import clean_inputs
+from attune.clean.pipeline import cleaned
+from attune.quality import check
 from attune.run import Run, job
 
 
 @job(
     reads=("inputs.events", "inputs.reviews", "inputs.items", "inputs.users"),
-    writes=("events", "impressions", "sessions", "reviews", "items", "users", "quarantine"),
+    writes=(
+        "events",
+        "impressions",
+        "bot_events",
+        "sessions",
+        "reviews",
+        "items",
+        "item_history",
+        "users",
+        "quarantine",
+    ),
 )
 def clean(run: Run) -> None:
     """Turn raw events, reviews, items and users into typed tables; refused rows go to quarantine with reasons."""
-    run.publish(clean_inputs(run))
+    with cleaned(run) as cleaning:
+        check(run, cleaning.staged)
+        cleaning.publish()
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def test_the_listing_names_every_job_once_with_its_help(capsys: pytest.CaptureFi
     assert cli.main([]) == 0
     lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
     listed = {name: text for name, text in lines if not text.startswith("JOB")}
-    assert set(listed) == {*JOBS, "doctor", "tables"}
+    assert set(listed) == {*JOBS, "doctor", "features", "tables"}
     assert all(text.endswith(".") for text in listed.values())
 
 

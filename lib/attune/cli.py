@@ -85,6 +85,12 @@ def _doctor(argv: list[str]) -> int:
     return doctor.main(argv)
 
 
+def _features(argv: list[str]) -> int:
+    from attune.features import dictionary
+
+    return dictionary.main(argv)
+
+
 def _tables(argv: list[str]) -> int:
     """List the tables of a workspace, or the versions of one."""
     parser = argparse.ArgumentParser(prog="attune tables", description=f"{_COMMANDS['tables'][0]} Starts no JVM.")
@@ -123,5 +129,6 @@ def _tables(argv: list[str]) -> int:
 
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "doctor": ("Check this machine and environment, and name the mend of what is wrong.", _doctor),
+    "features": ("Print the data dictionary of the features; --markdown with formulas.", _features),
     "tables": ("List the tables with versions and rows, or the versions of one.", _tables),
 }

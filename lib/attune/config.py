@@ -2,13 +2,23 @@
 
 import datetime as dt
 import hashlib
+import zoneinfo
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from attune.errors import SettingsError, nearest
 from attune.schemas import EVENT_TYPES, TABLES
@@ -18,8 +28,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 INPUT_NAMES = ("events", "reviews", "items", "users")
+_NUMBERS = ("int", "bigint", "double")
 _EXTRA_INPUT_COLUMNS = {"events": {"price", "propensity"}}
 """Columns of an input that land in another table than the one of its name (impressions)."""
+_OWN_OPTIONS = {"mode", "columnnameofcorruptrecord", "ignorecorruptfiles", "ignoremissingfiles"}
+"""Options of Spark's reader, in lower case, with which rows would be lost without a trace."""
 
 
 class Settings(BaseModel):
@@ -39,6 +52,27 @@ class Input(Settings):
     columns: dict[str, str]  # our column -> Spark SQL expression over the source's columns
     refuse: dict[str, str] = {}  # reason -> Spark SQL condition; rows that meet it go to quarantine
     max_quarantine_share: Share | None = None  # in place of clean.max_quarantine_share
+    time_zone: str = "UTC"  # IANA name; timestamps without a zone mean this one, and expressions are evaluated in it
+    on_drift: Literal["refuse", "note"] = "refuse"  # what becomes of an input whose columns or values changed
+    allow_unterminated: bool = False  # whether the last line of a csv or json file may have no end
+    max_compression_ratio: Positive = 200  # files over 1 GiB that are compressed further are refused
+    max_line_mb: Positive = 64  # MiB of the longest line of a csv or json file
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        zones = zoneinfo.available_timezones()
+        if zone not in zones:
+            raise ValueError(f"not an IANA time zone{nearest(zone, zones)}" if zone else "not an IANA time zone")
+        return zone
+
+    @field_validator("options")
+    @classmethod
+    def _losing_no_rows(cls, options: dict[str, str]) -> dict[str, str]:
+        for key in options:
+            if key.lower() in _OWN_OPTIONS:
+                raise ValueError(f"{key} is not for the settings: reading keeps every row and every bad line")
+        return options
 
     @field_validator("options", mode="before")
     @classmethod
@@ -86,17 +120,178 @@ class Generate(Settings):
     dirty_share: Annotated[float, Field(ge=0, le=0.5)]
 
 
+class Bots(Settings):
+    events_per_day: Count
+    items_per_day: Count
+    min_pause_variation: Positive
+    min_events: Annotated[int, Field(ge=3)]
+
+
 class Clean(Settings):
     min_date: dt.date
     max_quarantine_share: Share
     session_gap_minutes: Positive
-    bot_events_per_day: Count
+    near_duplicate_seconds: Annotated[float, Field(ge=0, le=60)]
+    click_window_minutes: Positive
+    refund_days: Count
+    bots: Bots
     max_text_chars: Count
+    near_duplicate_similarity: Annotated[float, Field(gt=0, le=1)] | None
+    pseudonym_key: Annotated[str, Field(pattern="^(env:[A-Za-z_][A-Za-z0-9_]*|secret:[^/]+/[^/]+)$")] | None
+
+
+class QualityCheck(Settings):
+    """What every check has: whether its failure stops the publish, or is only told."""
+
+    severity: Literal["error", "warn"] = "error"
+    types: ClassVar[tuple[str, ...]] = ()  # of columns that it can judge; empty: all
+
+    @property
+    def columns_read(self) -> list[str]:
+        """Columns of the table that it judges."""
+        return []
+
+
+class ColumnCheck(QualityCheck):
+    column: str
+
+    @property
+    def columns_read(self) -> list[str]:
+        """Columns of the table that it judges."""
+        return [self.column]
+
+
+class Nulls(ColumnCheck):
+    check: Literal["nulls"]
+    max_share: Share = 0.0
+
+
+class Range(ColumnCheck):
+    check: Literal["range"]
+    min: float | None = None
+    max: float | None = None
+    max_share: Share = 0.0
+    types: ClassVar[tuple[str, ...]] = _NUMBERS
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Range":
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is above max")
+        return self
+
+
+class Values(ColumnCheck):
+    check: Literal["values"]
+    allowed: Annotated[list[str], Field(min_length=1)]
+    max_share: Share = 0.0
+    types: ClassVar[tuple[str, ...]] = ("string",)
+
+
+class Unique(QualityCheck):
+    check: Literal["unique"]
+    columns: Annotated[list[str], Field(min_length=1)]
+
+    @property
+    def columns_read(self) -> list[str]:
+        """Columns of the table that it judges."""
+        return self.columns
+
+
+class References(ColumnCheck):
+    check: Literal["references"]
+    table: str
+    key: str | None = None
+    max_share: Share = 0.0
+
+
+class Fresh(ColumnCheck):
+    check: Literal["fresh"]
+    max_days: Positive
+    types: ClassVar[tuple[str, ...]] = ("timestamp", "date")
+
+
+class Volume(QualityCheck):
+    check: Literal["volume"]
+    min_ratio: Share = 0.0
+    max_ratio: Annotated[float, Field(ge=1)] | None = None
+    runs: Count = 7
+
+
+class Drift(ColumnCheck):
+    check: Literal["drift"]
+    max_psi: Positive = 0.25
+    bins: Annotated[int, Field(ge=2, le=100)] = 10
+    days: Count = 28
+    min_rows: Count = 500
+    types: ClassVar[tuple[str, ...]] = (*_NUMBERS, "string", "boolean")
+
+
+_CHECKS: dict[str, type[QualityCheck]] = {
+    "nulls": Nulls, "range": Range, "values": Values, "unique": Unique, "references": References, "fresh": Fresh,
+    "volume": Volume, "drift": Drift,
+}  # fmt: skip
+Check = Annotated[Nulls | Range | Values | Unique | References | Fresh | Volume | Drift, Field(discriminator="check")]
+
+
+def _known_checks(tables: Any) -> Any:
+    """Name the nearest table, check or key for one that is unknown: pydantic's own message on a union cannot."""
+    for table, checks in tables.items() if isinstance(tables, dict) else ():
+        if table not in TABLES:
+            raise ValueError(f"{table!r} is not a table{nearest(str(table), TABLES)}")
+        for number, given in enumerate(checks if isinstance(checks, list) else ()):
+            kind = given.get("check") if isinstance(given, dict) else None
+            if kind is None:
+                raise ValueError(f"{table}[{number}]: needs a key check{nearest('', _CHECKS)}")
+            if kind not in _CHECKS:
+                raise ValueError(f"{table}[{number}]: {kind!r} is not a check{nearest(str(kind), _CHECKS)}")
+            known = _CHECKS[kind].model_fields
+            for key in given:
+                if key not in known:
+                    raise ValueError(f"{table}[{number}]: {key!r} is no key of {kind}{nearest(str(key), known)}")
+    return tables
+
+
+def _fitting_columns(tables: dict[str, list[Check]]) -> dict[str, list[Check]]:
+    for table, checks in tables.items():
+        types = {column.name: column.type for column in TABLES[table].columns}
+        for number, check in enumerate(checks):
+            place = f"{table}[{number}]"
+            for column in check.columns_read:
+                _one_of(column, types, f"a column of {table}", place)
+                if check.types and types[column] not in check.types:
+                    fitting = ", ".join(check.types)
+                    raise ValueError(f"{place}: {check.check} judges {fitting}; {column} is {types[column]}")
+            if isinstance(check, References):
+                _one_of(check.table, TABLES, "a table", place)
+                there = {column.name: column.type for column in TABLES[check.table].columns}
+                key = check.key or check.column
+                _one_of(key, there, f"a column of {check.table}", place)
+                if there[key] != types[check.column]:
+                    told = f"{check.column} is {types[check.column]}, {key} of {check.table} is {there[key]}"
+                    raise ValueError(f"{place}: {told}")
+    return tables
+
+
+def _one_of(name: str, known: Iterable[str], what: str, place: str) -> None:
+    if name not in known:
+        raise ValueError(f"{place}: {name!r} is not {what}{nearest(name, known)}")
+
+
+Quality = Annotated[dict[str, list[Check]], BeforeValidator(_known_checks), AfterValidator(_fitting_columns)]
+"""Checks by table; each key's meaning stands in ``conf/base.yaml``."""
 
 
 class Split(Settings):
     test_days: Count
     valid_days: Count
+
+
+class Features(Settings):
+    negatives: Count
+    valid_user_share: Annotated[float, Field(ge=0, lt=0.5)]
+    test_user_share: Annotated[float, Field(ge=0, lt=0.5)]
 
 
 class TrainTask(Settings):
@@ -216,11 +411,14 @@ class Config(Settings):
 
     workspace: str
     seed: int
+    since: dt.date | None
     as_of: dt.date
     inputs: Inputs
     generate: Generate
     clean: Clean
+    quality: Quality
     split: Split
+    features: Features
     train: Train
     score: Score
     recommend: Recommend
@@ -264,8 +462,10 @@ def conf_names() -> list[str]:
     return sorted(f.name.removesuffix(".yaml") for f in folder.iterdir() if f.name.endswith(".yaml"))
 
 
-def load(files: Iterable[str] = (), overrides: Iterable[str] = (), as_of: str | None = None) -> Config:
-    """Layer the settings: ``base.yaml``, then files in order, then ``key=value`` overrides, then ``as_of``.
+def load(
+    files: Iterable[str] = (), overrides: Iterable[str] = (), as_of: str | None = None, since: str | None = None
+) -> Config:
+    """Layer the settings: ``base.yaml``, then files in order, then ``key=value`` overrides, then the two dates.
 
     A file is a path, or the name of a file in ``conf/`` (``demo``). Raises SettingsError, naming the key and the mend.
     """
@@ -282,6 +482,8 @@ def load(files: Iterable[str] = (), overrides: Iterable[str] = (), as_of: str | 
         _merge(layered, layer)
     if as_of is not None:
         layered["as_of"] = as_of
+    if since is not None:
+        layered["since"] = since
     layered["as_of"] = layered["as_of"] or dt.datetime.now(dt.UTC).date()
     try:
         return Config.model_validate(layered)

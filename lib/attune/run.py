@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from attune import config
 from attune.errors import AttuneError
 from attune.models.store import ModelStore
+from attune.redaction import Redacting, redact_text
 from attune.schemas import TABLES
-from attune.tables import StagedTable, Tables
+from attune.tables import Replace, StagedTable, Tables
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -90,19 +91,31 @@ class Run:
             raise
         return staged
 
-    def publish(self, staged: Mapping[str, StagedTable], origin: Mapping[str, object] | None = None) -> None:
-        """Commit staged tables, each in one step; versions and rows are noted in the summary."""
+    def publish(
+        self,
+        staged: Mapping[str, StagedTable],
+        origin: Mapping[str, object] | None = None,
+        replace: Replace = "table",
+        partitions: Collection[str] = (),
+    ) -> None:
+        """Commit staged tables, each in one step; versions and rows are noted in the summary. See Tables.publish."""
         metadata = {"run_id": self.run_id, "job": self.job, "as_of": str(self.settings.as_of)}
         if origin is not None:
             metadata["origin"] = json.dumps(origin, sort_keys=True)
         for name, table in staged.items():
-            version = self.tables.publish(table, metadata)
+            version = self.tables.publish(table, metadata, replace, partitions)
             self.summary["outputs"][name] = {"version": version, "rows": table.rows}
             self.log(f"published {name} version {version}: {table.rows:,} rows")
 
-    def write(self, frames: "Mapping[str, DataFrame]", origin: Mapping[str, object] | None = None) -> None:
+    def write(
+        self,
+        frames: "Mapping[str, DataFrame]",
+        origin: Mapping[str, object] | None = None,
+        replace: Replace = "table",
+        partitions: Collection[str] = (),
+    ) -> None:
         """Stage and publish tables that need no check between; ``origin`` says what they come from."""
-        self.publish(self.stage(frames), origin)
+        self.publish(self.stage(frames), origin, replace, partitions)
 
     def versions_read(self, *tables: str) -> dict[str, int]:
         """Versions of tables that this run has read; those it has not are left out."""
@@ -165,7 +178,7 @@ class Job:
         given = vars(parser.parse_args(argv))
         try:
             files = given["config"] or ["demo"]
-            settings = config.load(files, given["set"], given["as_of"])
+            settings = config.load(files, given["set"], given["as_of"], given["since"])
         except AttuneError as error:
             print(f"attune {self.name}: error: {error}", file=sys.stderr)
             return error.exit_status
@@ -183,6 +196,9 @@ class Job:
         )
         parser.add_argument(
             "--set", action="append", metavar="KEY=VALUE", default=[], help="one setting, such as seed=3"
+        )
+        parser.add_argument(
+            "--since", metavar="DATE", help="first day of the data interval, UTC (default: all there is)"
         )
         parser.add_argument("--as-of", metavar="DATE", help="end of the data interval: first day not counted, UTC")
         parser.add_argument("--dry-run", action="store_true", help="say what would be read and written, and stop")
@@ -237,11 +253,12 @@ def perform(work: Job, run: Run) -> int:
         known = explain_spark_error(error) or error
         status = known.exit_status if isinstance(known, AttuneError) else 1
         told = str(known) if status != 1 else f"{type(known).__name__}: {str(known).strip().partition(chr(10))[0]}"
+        told = redact_text(told)
         run.summary.update(status="failed", error=told, error_type=type(known).__name__)
         _log.error(f"{work.name}: {told}", extra={"fields": {"job": work.name}})
         if status == 1:
             trace = run.folder / "traceback.txt"
-            trace.write_text(traceback.format_exc(), encoding="utf-8")
+            trace.write_text(redact_text(traceback.format_exc()), encoding="utf-8")
             _log.error(f"{work.name}: traceback in {trace}", extra={"fields": {"job": work.name}})
     seconds = round(time.monotonic() - began, 1)
     run.summary["seconds"] = seconds
@@ -278,6 +295,8 @@ def _log_to(file: Path) -> None:
     to_file.setFormatter(_JsonLines())
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setFormatter(_Readable() if sys.stderr.isatty() else _JsonLines())
+    for handler in (to_file, to_stderr):
+        handler.addFilter(Redacting())
     _log.handlers = [to_file, to_stderr]
     _log.setLevel(logging.INFO)
     _log.propagate = False

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from attune.feature_registry import schema_lines
+
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
 
@@ -80,6 +82,7 @@ TABLES: dict[str, TableSchema] = {
             campaign_id string ad campaign that led to the action
             device string device class
             country string country of the user
+            refund_of string event_id of the order that a refund undoes; null where the log has none
             ds date day of event_ts, UTC
             """,
             ("ds",),
@@ -95,10 +98,36 @@ TABLES: dict[str, TableSchema] = {
             shown_ts timestamp when, UTC
             position int rank at which it was shown, from 1
             price double price shown, in the shop's currency
-            clicked boolean whether the user clicked the item in the same session at or after shown_ts
+            clicked boolean whether the user's next look at the item was a click, within clean.click_window_minutes
+            click_id string event_id of that click
             propensity double probability with which the item was chosen to be shown; null where not logged
             campaign_id string ad campaign it was shown for
             ds date day of shown_ts, UTC
+            """,
+            ("ds",),
+        ),
+        _table(
+            "bot_events",
+            "one action or impression of a user on a day on which the user acted like a bot",
+            """
+            event_id string id from the log, or a hash of the row
+            user_id string who acted
+            session_id string the visit it belongs to
+            item_id string what was acted on; null for a search
+            event_type string impression, search, click, view, cart, purchase or refund
+            event_ts timestamp when, UTC
+            value double money of the action, in the shop's currency; negative for a refund
+            quantity double number of units; negative for a refund
+            query string words searched for
+            position int rank at which the item was shown, from 1
+            price double price shown, in the shop's currency
+            propensity double probability with which the item was chosen to be shown
+            campaign_id string ad campaign that led to the action
+            device string device class
+            country string country of the user
+            bot_score double largest ratio of the user's day to a limit of clean.bots; above 1
+            bot_signal string that limit: rate, breadth or regularity
+            ds date day of event_ts, UTC
             """,
             ("ds",),
         ),
@@ -112,7 +141,7 @@ TABLES: dict[str, TableSchema] = {
             rating double stars, 1 to 5
             title string headline, personal data redacted
             body string text, personal data redacted
-            language string ISO 639-1 code of the text by its script: en, zh or und
+            language string ISO 639-1 code of the text; und where it has too few letters to tell
             review_ts timestamp when, UTC
             helpful_votes int votes that found it helpful
             ds date day of review_ts, UTC
@@ -127,19 +156,37 @@ TABLES: dict[str, TableSchema] = {
             description string longer text
             category string category path, levels joined with ' > '
             brand string brand
-            price double list price, in the shop's currency
+            price double list price of the latest day that tells one, in the shop's currency
             image_path string where its picture lies
             """,
+        ),
+        _table(
+            "item_history",
+            "one wording and price of an item on one day",
+            """
+            item_id string item
+            title string name
+            description string longer text
+            category string category path, levels joined with ' > '
+            brand string brand
+            price double list price, in the shop's currency
+            image_path string where its picture lies
+            num_rows int input rows that say so
+            ds date day of their file; where it tells none, the last day of the data interval
+            """,
+            ("ds",),
         ),
         _table(
             "users",
             "one user",
             """
-            user_id string id
+            user_id string id, or its pseudonym
             age_band string age range
             gender string gender as stated
             region string country or region
             consent boolean whether the user agreed to personalisation; null where not asked
+            key_id string key that made the pseudonym: start of the SHA-256 of clean.pseudonym_key; null where ids stay
+            ds date latest day of a file that describes the user; where it tells none, the last day of the data interval
             """,
         ),
         _table(
@@ -165,48 +212,77 @@ TABLES: dict[str, TableSchema] = {
             file string file it came from
             raw string the row as read, personal data redacted
             reasons array<string> why it was refused
-            ds date end of the data interval in which it was refused
+            ds date day of its file; where that tells none, the last day of the data interval
             """,
+            ("ds",),
+        ),
+        _table(
+            "user_item_days",
+            "one user, item and day: what features are computed from, kept so that only changed days are counted again",
+            """
+            user_id string user
+            item_id string item; null for searches
+            num_searches int searches
+            num_clicks int clicks
+            num_views int views
+            num_carts int times put into the cart
+            num_purchases int purchases
+            num_refunds int refunds
+            num_night int actions from 0 to 6 o'clock, UTC
+            num_morning int actions from 6 to 12 o'clock, UTC
+            num_afternoon int actions from 12 to 18 o'clock, UTC
+            num_evening int actions from 18 to 24 o'clock, UTC
+            value double purchases and all refunds, in the shop's currency
+            value_matched double purchases, less the refunds whose purchase is known, in the shop's currency
+            dwell_ms bigint time from each action to the next of the same visit and day, ms; pauses over 30 minutes left out
+            num_dwells int actions that dwell_ms is summed over
+            num_others int other items that the user acted on that day
+            first_micros bigint first action, microseconds since 1970 UTC
+            last_micros bigint last action, microseconds since 1970 UTC
+            ds date day, UTC
+            """,
+            ("ds",),
+        ),
+        _table(
+            "user_session_days",
+            "one visit of a user on a day on which it has an action",
+            """
+            user_id string user
+            session_id string visit
+            num_events int actions of the visit on the day
+            ds date day, UTC
+            """,
+            ("ds",),
+        ),
+        _table(
+            "impression_days",
+            "one user and day, and one item and day, with impressions",
+            """
+            kind string user or item
+            id string user_id or item_id
+            shown int impressions
+            clicked int impressions clicked
+            ds date day, UTC
+            """,
+            ("ds",),
         ),
         _table(
             "user_features",
             "one user as of a date: what was known of the user strictly before it",
-            """
-            user_id string user
-            as_of date first day not counted
-            days_since_last double days since the last action
-            num_events_7d int actions in the last 7 days
-            num_events_30d int actions in the last 30 days
-            num_events_90d int actions in the last 90 days
-            num_purchases int purchases ever
-            value_total double money spent ever, refunds taken off
-            mean_price double mean list price of the items acted on
-            num_items int distinct items acted on
-            num_sessions int visits ever
-            top_category string first level of the category acted on most, by recommend.event_weights
-            category_share double share of the user's weighted actions that fall in top_category, 0 to 1
-            """,
+            "user_id string user\nas_of date first day not counted\n" + schema_lines("user_features"),
             ("as_of",),
         ),
         _table(
             "item_features",
             "one item as of a date: what was known of the item strictly before it",
-            """
-            item_id string item
-            as_of date first day not counted
-            num_users int distinct users who acted on it ever
-            num_events_7d int actions in the last 7 days
-            num_events_30d int actions in the last 30 days
-            num_events_90d int actions in the last 90 days
-            num_purchases int purchases ever
-            trend double log of the ratio of the daily rate over 7 days to that over 30 days, smoothed
-            click_rate double clicks per impression, smoothed towards the overall rate; null without impressions
-            conversion_rate double purchases per click, smoothed towards the overall rate
-            price double list price
-            days_since_first double days since it was first acted on
-            num_reviews int reviews ever
-            mean_rating double Bayesian mean of its stars; null without reviews
-            """,
+            "item_id string item\nas_of date first day not counted\n" + schema_lines("item_features"),
+            ("as_of",),
+        ),
+        _table(
+            "user_item_features",
+            "one user and item as of a date, where the user acted on the item in the 90 days before it",
+            "user_id string user\nitem_id string item\nas_of date first day not counted\n"
+            + schema_lines("user_item_features"),
             ("as_of",),
         ),
         _table(
@@ -218,10 +294,9 @@ TABLES: dict[str, TableSchema] = {
             ts timestamp when, UTC
             label int 1 acted on, 0 passed over
             split string train, valid or test, by ts
-            user_num_events int actions of the user strictly before ts
-            item_num_events int actions on the item strictly before ts
-            hours_since_user double hours since the user's action before ts; null for the first
-            """,
+            user_split string train, valid or test, by a hash of the user: a user is in one only
+            """
+            + schema_lines("examples"),
             ("split",),
         ),
         _table(
@@ -316,6 +391,24 @@ TABLES: dict[str, TableSchema] = {
             num int users (or rows) measured
             against string baseline that the value is a difference to; null for a plain value
             as_of date first day not counted
+            """,
+        ),
+        _table(
+            "quality_results",
+            "one check of one run, made before its table was published; also of runs that it stopped",
+            """
+            run_id string run; ids sort by time
+            job string job of the run
+            as_of date end of the run's data interval: first day not counted
+            table_name string table checked
+            check_name string nulls, range, values, unique, references, fresh, volume or drift
+            column_name string column checked, several joined with ', '; null for the table as a whole
+            severity string error where a failure stops the publish, else warn
+            value double what was found, in the unit of the check (quality in conf/base.yaml); null where not judged
+            low double least value that passes; null without such a limit
+            high double greatest value that passes; null without such a limit
+            passed boolean whether it held; null where there was nothing to compare with
+            num_rows bigint rows checked
             """,
         ),
     )

@@ -8,13 +8,15 @@ can be counted and checked before anything is published.
 import json
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from attune.errors import InputError, nearest
-from attune.schemas import TABLES, TableSchema
+from attune.schemas import TABLES
 
 if TYPE_CHECKING:
     import pyarrow.fs
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_TABLE = "_table"
+_STALE_SECONDS = 2 * 86400
+"""Age from which a staging folder is taken for one that a killed run left."""
+
+Replace = Literal["table", "partitions", "nothing"]
+"""What staged rows take the place of: all rows, the rows of some partitions, or none."""
 
 
 def conform(df: "DataFrame", table: str) -> "DataFrame":
@@ -33,8 +41,9 @@ def conform(df: "DataFrame", table: str) -> "DataFrame":
 
 @dataclass(frozen=True)
 class StagedFile:
-    """One Parquet file of a staged table; ``path`` is relative to the table."""
+    """One Parquet file of a staged table; ``path`` is relative to its staging folder, and then to the table."""
 
+    folder: str
     path: str
     size: int
     rows: int
@@ -46,13 +55,30 @@ class StagedTable:
     """Rows written beside a table and not yet visible in it."""
 
     name: str
-    staging: str
+    folders: tuple[str, ...]
     files: tuple[StagedFile, ...]
 
     @property
     def rows(self) -> int:
         """Number of rows staged."""
         return sum(file.rows for file in self.files)
+
+    @property
+    def partitions(self) -> set[str]:
+        """Values of the column that the table is partitioned by, of the rows staged."""
+        (column,) = TABLES[self.name].partition_by
+        return {dict(file.partition)[column] or "" for file in self.files}
+
+    def __add__(self, other: "StagedTable") -> "StagedTable":
+        """Rows of both, to be published in one commit."""
+        assert self.name == other.name
+        return StagedTable(self.name, self.folders + other.folders, self.files + other.files)
+
+    def only(self, partitions: Collection[str]) -> "StagedTable":
+        """The rows of some partitions; the others are removed with the staging folder."""
+        (column,) = TABLES[self.name].partition_by
+        kept = tuple(file for file in self.files if dict(file.partition)[column] in partitions)
+        return StagedTable(self.name, self.folders, kept)
 
 
 @dataclass(frozen=True)
@@ -112,10 +138,16 @@ class Tables:
         """Latest version of a table."""
         return int(self.delta(name).version())
 
-    def rows(self, name: str, version: int | None = None) -> int:
-        """Number of rows of a table, from its log alone."""
+    def rows(self, name: str, version: int | None = None, partitions: Collection[str] | None = None) -> int:
+        """Number of rows of a table, or of some of its partitions, from its log alone."""
         actions = self.delta(name, version).get_add_actions(flatten=True)
-        return sum(actions["num_records"].to_pylist()) if actions.num_rows else 0
+        if not actions.num_rows:
+            return 0
+        counts = actions["num_records"].to_pylist()
+        if partitions is None:
+            return sum(counts)
+        values = actions[f"partition.{TABLES[name].partition_by[0]}"].to_pylist()
+        return sum(count for count, value in zip(counts, values, strict=True) if str(value) in partitions)
 
     def history(self, name: str) -> list[Version]:
         """Versions of a table, latest first."""
@@ -133,17 +165,35 @@ class Tables:
         (commit,) = self.delta(name).history(limit=1)
         return commit
 
-    def read(self, name: str, version: int | None = None) -> "DataFrame":
-        """Rows of a table, at its latest or an older version."""
-        table = self.delta(name, version)
+    def read(self, name: str, version: int | None = None, partitions: Collection[str] | None = None) -> "DataFrame":
+        """Rows of a table, at its latest or an older version; of all partitions, or of those with these values."""
+        from pyspark.sql import functions as F
+
+        table, schema = self.delta(name, version), TABLES[name]
         if _has_delta_jars(self.spark):
-            return self.spark.read.format("delta").option("versionAsOf", table.version()).load(self.path(name))
+            rows = self.spark.read.format("delta").option("versionAsOf", table.version()).load(self.path(name))
+            return rows if partitions is None else rows.where(F.col(schema.partition_by[0]).isin(*partitions))
+        filters = None if partitions is None else [(schema.partition_by[0], "in", sorted(partitions))]
+        files = sorted(table.file_uris(filters)) if partitions is None or partitions else []
+        return self._read_files(name, files, self.path(name))
+
+    def read_staged(self, staged: "StagedTable") -> "DataFrame":
+        """Rows that are staged and not yet published."""
+        parts = [self._read_files(staged.name, [f"{f.folder}/{f.path}" for f in staged.files if f.folder == folder], folder)
+                 for folder in staged.folders]  # fmt: skip
+        return reduce(lambda a, b: a.unionByName(b), parts)
+
+    def partitions(self, name: str) -> set[str]:
+        """Values of the column that a table is partitioned by, from its log alone."""
+        (column,) = TABLES[name].partition_by
+        return {str(partition[column]) for partition in self.delta(name).partitions()}
+
+    def _read_files(self, name: str, files: list[str], base: str) -> "DataFrame":
         struct = TABLES[name].struct()
-        files = sorted(table.file_uris())
         if not files:
             return self.spark.createDataFrame([], struct)
         # Files of an earlier schema read as null in columns that they do not have.
-        return self.spark.read.schema(struct).option("basePath", self.path(name)).parquet(*files).select(*struct.names)
+        return self.spark.read.schema(struct).option("basePath", base).parquet(*files).select(*struct.names)
 
     def stage(self, df: "DataFrame", name: str) -> StagedTable:
         """Write rows beside a table; they stay invisible until ``publish``. The frame must have the table's schema."""
@@ -151,22 +201,51 @@ class Tables:
         found = [(f.name, f.dataType) for f in df.schema.fields]
         expected = [(f.name, f.dataType) for f in schema.struct().fields]
         assert found == expected, f"{name}: {set(found) ^ set(expected)} differ from the schema; end with conform()"
-        staging = f"{self.path(name)}/_staging-{uuid.uuid4().hex}"
+        staging = self._staging()
         if schema.partition_by:
             # Without this every task writes a file into every partition.
             df = df.hint("rebalance", *schema.partition_by)
         df.write.partitionBy(*schema.partition_by).parquet(staging)
-        return StagedTable(name, staging, tuple(_list_staged(staging)))
+        return StagedTable(name, (staging,), tuple(_list_staged(staging)))
+
+    def stage_together(self, df: "DataFrame", names: Collection[str]) -> dict[str, StagedTable]:
+        """Write rows of several tables in one pass. Column ``_table`` names the table of a row.
+
+        The tables are partitioned alike, and the frame has the columns of all of them: those of other tables are null
+        in a row, take no room in its file, and are left out by every reader of the table.
+        """
+        (partition_by,) = {TABLES[name].partition_by for name in names}
+        assert {column for name in names for column in TABLES[name].names} | {_TABLE} == set(df.columns)
+        staging = self._staging()
+        df.write.partitionBy(_TABLE, *partition_by).parquet(staging)
+        folders = {name: f"{staging}/{_TABLE}={name}" for name in names}
+        return {name: StagedTable(name, (folder,), tuple(_list_staged(folder))) for name, folder in folders.items()}
+
+    def _staging(self) -> str:
+        """A new folder for staged rows, beside the tables so that moving them is a rename; old ones are removed."""
+        import pyarrow.fs
+
+        filesystem, root = _filesystem(self.root)
+        for info in filesystem.get_file_info(pyarrow.fs.FileSelector(root, allow_not_found=True)):
+            age = time.time() - (info.mtime_ns or time.time_ns()) / 1e9
+            if info.base_name.startswith("_staging-") and age > _STALE_SECONDS:
+                filesystem.delete_dir(info.path)
+        return f"{self.root}/_staging-{uuid.uuid4().hex}"
 
     def publish(
         self,
         staged: StagedTable,
         metadata: Mapping[str, str],
-        replace: Literal["table", "partitions"] = "table",
+        replace: Replace = "table",
+        partitions: Collection[str] = (),
     ) -> int:
-        """Make staged rows the table, or its partitions that occur in them; one atomic commit. Returns the version."""
+        """Make staged rows the table, its partitions or more of its rows; one atomic commit. Returns the version.
+
+        Args:
+            partitions: values of partitions to replace besides those of the staged rows: they may have become empty.
+        """
         if _has_delta_jars(self.spark):
-            return self._publish_with_jars(staged, replace)
+            return self._publish_with_jars(staged, replace, partitions)
         from deltalake import CommitProperties, Schema
         from deltalake.transaction import AddAction, create_table_with_add_actions
 
@@ -185,60 +264,78 @@ class Tables:
                 path, delta_schema, actions, partition_by=partition_by, commit_properties=properties
             )
         else:
-            filters = _partition_filters(schema, staged) if replace == "partitions" else None
+            filters = _partition_filters(staged, partitions) if replace == "partitions" else None
+            mode: Literal["append", "overwrite"] = "append" if replace == "nothing" else "overwrite"
             self.delta(staged.name).create_write_transaction(
-                actions, "overwrite", delta_schema, partition_by, filters, commit_properties=properties
+                actions, mode, delta_schema, partition_by, filters, commit_properties=properties
             )
         return self.version(staged.name)
 
     def discard(self, staged: Iterable[StagedTable]) -> None:
         """Remove staged rows that will not be published."""
         for table in staged:
-            filesystem, path = _filesystem(table.staging)
-            filesystem.delete_dir(path)
+            for folder in table.folders:
+                _remove_staging(folder)
 
     def _move(self, staged: StagedTable) -> None:
         """Move staged files into the table; Spark gave them names that nobody else uses. Still invisible."""
-        filesystem, source = _filesystem(staged.staging)
-        _, target = _filesystem(self.path(staged.name))
+        filesystem, target = _filesystem(self.path(staged.name))
         for folder in {file.path.rpartition("/")[0] for file in staged.files}:
             filesystem.create_dir(f"{target}/{folder}")
         for file in staged.files:
-            filesystem.move(f"{source}/{file.path}", f"{target}/{file.path}")
-        filesystem.delete_dir(source)
+            filesystem.move(f"{_filesystem(file.folder)[1]}/{file.path}", f"{target}/{file.path}")
+        self.discard([staged])
 
-    def _publish_with_jars(self, staged: StagedTable, replace: str) -> int:
+    def _publish_with_jars(self, staged: StagedTable, replace: Replace, partitions: Collection[str]) -> int:
         schema = TABLES[staged.name]
-        rows = self.spark.read.schema(schema.struct()).parquet(staged.staging).select(*schema.names)
-        writer = rows.write.format("delta").partitionBy(*schema.partition_by).mode("overwrite")
+        rows = self.read_staged(staged)
+        mode = "append" if replace == "nothing" else "overwrite"
+        writer = rows.write.format("delta").partitionBy(*schema.partition_by).mode(mode)
         if replace == "partitions":
-            writer = writer.option("partitionOverwriteMode", "dynamic")
+            ((column, _, values),) = _partition_filters(staged, partitions)
+            listed = ", ".join(f"'{value}'" for value in values)
+            writer = writer.option("replaceWhere", f"{column} IN ({listed})")
         writer.save(self.path(staged.name))
         self.discard([staged])
         return self.version(staged.name)
 
 
 def _list_staged(staging: str) -> Iterable[StagedFile]:
+    """Files with rows under a folder, with what their footers tell."""
     import pyarrow.fs
     import pyarrow.parquet as pq
 
     filesystem, root = _filesystem(staging)
-    for info in filesystem.get_file_info(pyarrow.fs.FileSelector(root, recursive=True)):
-        if info.extension != "parquet" or info.base_name.startswith((".", "_")):
-            continue
-        rows = pq.read_metadata(info.path, filesystem=filesystem).num_rows
+    found = filesystem.get_file_info(pyarrow.fs.FileSelector(root, recursive=True, allow_not_found=True))
+    parquet = [i for i in found if i.extension == "parquet" and not i.base_name.startswith((".", "_"))]
+    with ThreadPoolExecutor(16) as threads:
+        num_rows = threads.map(lambda info: pq.read_metadata(info.path, filesystem=filesystem).num_rows, parquet)
+    for info, rows in zip(parquet, num_rows, strict=True):
         if rows == 0:
             continue
         relative = info.path[len(root) + 1 :]
         pairs = [part.split("=", 1) for part in relative.split("/")[:-1]]
         partition = tuple((name, None if value == _NULL_PARTITION else unquote(value)) for name, value in pairs)
-        yield StagedFile(relative, info.size, rows, partition)
+        yield StagedFile(staging, relative, info.size, rows, partition)
 
 
-def _partition_filters(schema: TableSchema, staged: StagedTable) -> list[tuple[str, str, Any]]:
-    (column,) = schema.partition_by
-    values = sorted({dict(file.partition)[column] or "" for file in staged.files})
-    return [(column, "in", values)]
+def _remove_staging(folder: str) -> None:
+    """Remove a staging folder, and the one that it shares with other tables once they are gone too."""
+    import pyarrow.fs
+
+    filesystem, path = _filesystem(folder)
+    if filesystem.get_file_info(path).type == pyarrow.fs.FileType.Directory:
+        filesystem.delete_dir(path)
+    parent, _, name = path.rpartition("/")
+    if name.startswith(f"{_TABLE}="):
+        left = filesystem.get_file_info(pyarrow.fs.FileSelector(parent, allow_not_found=True))
+        if left and not any(info.type == pyarrow.fs.FileType.Directory for info in left):
+            filesystem.delete_dir(parent)
+
+
+def _partition_filters(staged: StagedTable, more: Collection[str]) -> list[tuple[str, str, Any]]:
+    (column,) = TABLES[staged.name].partition_by
+    return [(column, "in", sorted(staged.partitions | set(more)))]
 
 
 def _filesystem(uri: str) -> "tuple[pyarrow.fs.FileSystem, str]":

@@ -136,8 +136,11 @@ def test_an_impression_is_clicked_only_by_a_later_click_on_the_item_in_the_sessi
 
 def test_a_bot_is_refused_with_its_rows_counted(spark: "SparkSession", shop: Shop, rows: Any) -> None:
     shop.log(*(event(i, user="bot") for i in range(6)), event(7))
-    assert shop.clean(bot_events_per_day=5) == 0
+    assert shop.clean(bots={"events_per_day": 5}) == 0
     assert [row["user_id"] for row in rows("events")] == ["u1"]
+    assert {(row["user_id"], row["bot_score"], row["bot_signal"]) for row in rows("bot_events")} == {
+        ("bot", 1.2, "rate")
+    }
     assert shop.summary["metrics"]["accounting"]["events"]["reasons"] == {"user acts like a bot": 6}
 
 

@@ -1,12 +1,14 @@
 """No row is lost: rows read = rows kept + rows quarantined + duplicates dropped, checked before publishing."""
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from attune.clean.text import redact
+from attune.clean.redact import redact
 from attune.errors import InputError
-from attune.inputs import FILE, RAW, REASONS
+from attune.inputs import FILE, REASONS, file_day, raw_text
 from attune.tables import conform
 
 if TYPE_CHECKING:
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 VERDICT = "_verdict"
 KEPT, REFUSED, DUPLICATE = "kept", "refused", "duplicate"
+NO_CONSENT = "user did not consent"
+BOT = "user acts like a bot"
+NOT_YET = ("event_ts is not before as_of", "review_ts is not before as_of")
+_EXCUSED = {NO_CONSENT, BOT, *NOT_YET}
+"""Reasons that are no fault of the input, and do not count towards the share that may be refused."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +42,53 @@ class Account:
             )
 
 
+@dataclass(frozen=True)
+class Refusals:
+    """Refused rows of one input: how many, by reason (a row with two reasons counts in both), and how many excused."""
+
+    rows: int
+    by_reason: dict[str, int]
+    excused: int
+
+
+def count_refusals(refused: "DataFrame") -> Refusals:
+    """Count refused rows; column reasons or ``_reasons``."""
+    from pyspark.sql import functions as F
+
+    column = REASONS if REASONS in refused.columns else "reasons"
+    combinations = refused.groupBy(F.array_sort(column).alias("reasons")).count().collect()
+    by_reason: Counter[str] = Counter()
+    for row in combinations:
+        by_reason.update(dict.fromkeys(row["reasons"], row["count"]))
+    excused = sum(row["count"] for row in combinations if set(row["reasons"]) <= _EXCUSED)
+    return Refusals(sum(row["count"] for row in combinations), dict(by_reason), excused)
+
+
 def check_share(
     source: str,
     account: Account,
-    reasons: dict[str, int],
-    excused: int,
+    refusals: Refusals,
     limit: float,
     setting: str,
-    empty: dict[str, str],
+    empty_columns: Callable[[], dict[str, str]],
 ) -> None:
     """Raise InputError where too large a share of an input is refused, or nothing of it is left.
 
     Args:
-        excused: rows refused for what is no fault of theirs, such as lying after the data interval.
-        empty: columns without a value in any row, with their expressions.
+        empty_columns: finds the columns without a value in any row, with their expressions; called only for the error.
     """
-    told = ", ".join(f"{why}: {count:,}" for why, count in sorted(reasons.items(), key=lambda r: -r[1])[:4])
+    by_count = sorted(refusals.by_reason.items(), key=lambda reason: -reason[1])
+    told = ", ".join(f"{why}: {count:,}" for why, count in by_count[:4])
     if account.rows_read == 0:
         raise InputError(f"input {source} is empty; mend inputs.{source}.path or leave the input out")
-    if account.rows_kept == 0:
+    if account.rows_quarantined == account.rows_read:
         absent = "".join(
             f"; no row has a {column}: is {text} absent or renamed? mend inputs.{source}.columns.{column}"
-            for column, text in empty.items()
-            if any(why.startswith(column) for why in reasons)
+            for column, text in empty_columns().items()
+            if any(why.startswith(column) for why in refusals.by_reason)
         )
         raise InputError(f"input {source}: none of {account.rows_read:,} rows can be kept ({told}){absent}")
-    share = (account.rows_quarantined - excused) / account.rows_read
+    share = (refusals.rows - refusals.excused) / account.rows_read
     if share > limit:
         raise InputError(
             f"input {source}: {share:.1%} of {account.rows_read:,} rows are refused, over the limit of {limit:.1%} ({told}); "
@@ -76,17 +104,9 @@ def to_quarantine(refused: "DataFrame", source: str, as_of: dt.date) -> "DataFra
         refused.select(
             F.lit(source).alias("source"),
             F.col(FILE).alias("file"),
-            redact(F.col(RAW)).alias("raw"),
+            redact(raw_text()).alias("raw"),
             F.array_sort(REASONS).alias("reasons"),
-            F.lit(as_of).alias("ds"),
+            F.coalesce(file_day(F.col(FILE)), F.lit(as_of - dt.timedelta(days=1))).alias("ds"),
         ),
         "quarantine",
     )
-
-
-def count_reasons(refused: "DataFrame") -> dict[str, int]:
-    """Rows by reason; a row with two reasons counts in both."""
-    from pyspark.sql import functions as F
-
-    counted = refused.select(F.explode(REASONS).alias("reason")).groupBy("reason").count().collect()
-    return {row["reason"]: row["count"] for row in counted}

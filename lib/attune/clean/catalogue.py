@@ -1,16 +1,20 @@
 """Items and users: one row each from however many rows the source has of it."""
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
+from attune.clean.accounting import NO_CONSENT
+from attune.clean.redact import redact
 from attune.clean.text import plain_text_column
 from attune.config import Clean
-from attune.inputs import refuse
+from attune.inputs import FILE, file_day, refuse
 from attune.tables import conform
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
-NO_CONSENT = "user did not consent"
+_WORDING = ("title", "description", "category", "brand", "image_path")
+_DESCRIBED = ("age_band", "gender", "region", "consent")
 
 
 def judge_items(mapped: "DataFrame", settings: Clean) -> "DataFrame":
@@ -18,26 +22,39 @@ def judge_items(mapped: "DataFrame", settings: Clean) -> "DataFrame":
     from pyspark.sql import functions as F
 
     texts = {
-        name: plain_text_column(F.col(name), settings.max_text_chars)
+        name: redact(plain_text_column(F.col(name), settings.max_text_chars))
         for name in ("title", "description", "category", "brand")
     }
+    path = F.array_join(F.filter(F.transform(F.split("category", ">"), F.trim), lambda level: level != ""), " > ")
     return refuse(
-        mapped.withColumns({"item_id": F.nullif(F.trim("item_id"), F.lit("")), **texts}),
+        mapped.withColumns({"item_id": F.nullif(F.trim("item_id"), F.lit("")), **texts}).withColumn(
+            "category", F.nullif(path, F.lit(""))
+        ),
         {"item_id is missing": F.col("item_id").isNull(), "price is negative": F.col("price") < 0},
     )
 
 
-def to_items(good: "DataFrame") -> "DataFrame":
-    """Table items: the wording that most rows of an item have, titled ones first, and the median price."""
+def to_item_history(good: "DataFrame", as_of: dt.date) -> "DataFrame":
+    """Table item_history: how often each wording and price of an item was told on each day."""
     from pyspark.sql import functions as F
 
-    wording = ("title", "description", "category", "brand", "image_path")
-    counted = good.groupBy("item_id", *wording).agg(F.count("*").alias("rows"))
+    counted = good.withColumn("ds", _day(as_of)).groupBy("item_id", *_WORDING, "price", "ds")
+    return conform(counted.agg(F.count("*").alias("num_rows")), "item_history")
+
+
+def to_items(history: "DataFrame") -> "DataFrame":
+    """Table items: the wording that most rows of an item have, titled ones first, and the median price of its last day."""
+    from pyspark.sql import functions as F
+
+    counted = history.groupBy("item_id", *_WORDING).agg(F.sum("num_rows").alias("rows"))
     best = counted.groupBy("item_id").agg(
-        F.max(F.struct(F.col("title").isNotNull().alias("titled"), "rows", *wording)).alias("best")
+        F.max(F.struct(F.col("title").isNotNull().alias("titled"), "rows", *_WORDING)).alias("best")
     )
-    price = good.groupBy("item_id").agg(F.percentile("price", F.lit(0.5)).alias("price"))
-    return conform(best.select("item_id", *(f"best.{name}" for name in wording)).join(price, "item_id"), "items")
+    priced = history.where(F.col("price").isNotNull())
+    by_day = priced.groupBy("item_id", "ds").agg(F.expr("percentile(price, 0.5, num_rows)").alias("price"))
+    price = by_day.groupBy("item_id").agg(F.max_by("price", "ds").alias("price"))
+    named = best.select("item_id", *(F.col(f"best.{name}").alias(name) for name in _WORDING))
+    return conform(named.join(price, "item_id", "left"), "items")
 
 
 def judge_users(mapped: "DataFrame") -> "DataFrame":
@@ -45,19 +62,38 @@ def judge_users(mapped: "DataFrame") -> "DataFrame":
     from pyspark.sql import functions as F
 
     return refuse(
-        mapped.withColumn("user_id", F.nullif(F.trim("user_id"), F.lit(""))),
+        mapped.withColumns(
+            {
+                "user_id": F.nullif(F.trim("user_id"), F.lit("")),
+                **{name: redact(F.col(name)) for name in ("age_band", "gender", "region")},
+            }
+        ),
         {"user_id is missing": F.col("user_id").isNull(), NO_CONSENT: ~F.col("consent")},
     )
 
 
-def to_users(good: "DataFrame") -> "DataFrame":
-    """Table users: the description that most rows of a user have."""
+def to_users(good: "DataFrame", as_of: dt.date, key_id: str | None) -> "DataFrame":
+    """Table users: the description that most rows of a user's latest day have."""
     from pyspark.sql import functions as F
 
-    described = ("age_band", "gender", "region", "consent")
-    counted = good.groupBy("user_id", *described).agg(F.count("*").alias("rows"))
-    best = counted.groupBy("user_id").agg(F.max(F.struct("rows", *described)).alias("best"))
-    return conform(best.select("user_id", *(f"best.{name}" for name in described)), "users")
+    counted = good.withColumn("ds", _day(as_of)).groupBy("user_id", *_DESCRIBED, "ds").agg(F.count("*").alias("rows"))
+    best = counted.groupBy("user_id").agg(F.max(F.struct("ds", "rows", *_DESCRIBED)).alias("best"))
+    described = best.select("user_id", *(F.col(f"best.{name}").alias(name) for name in (*_DESCRIBED, "ds")))
+    return conform(described.withColumn("key_id", F.lit(key_id)), "users")
+
+
+def merge_users(known: "DataFrame", new: "DataFrame", refusing: "DataFrame") -> "DataFrame":
+    """Table users after a later run: each user's latest description, without those who refused since."""
+    from pyspark.sql import functions as F
+
+    told = [name for name in new.columns if name != "user_id"]
+    both = (
+        known.unionByName(new)
+        .groupBy("user_id")
+        .agg(F.max(F.struct("ds", *(name for name in told if name != "ds"))).alias("best"))
+    )
+    latest = both.select("user_id", *(F.col(f"best.{name}").alias(name) for name in told))
+    return conform(latest.join(refusing, "user_id", "left_anti"), "users")
 
 
 def refuse_without_consent(judged: "DataFrame", refusing: "DataFrame | None") -> "DataFrame":
@@ -68,3 +104,9 @@ def refuse_without_consent(judged: "DataFrame", refusing: "DataFrame | None") ->
         return judged
     marked = judged.join(F.broadcast(refusing.withColumn("_no_consent", F.lit(True))), "user_id", "left")
     return refuse(marked, {NO_CONSENT: F.col("_no_consent")}).drop("_no_consent")
+
+
+def _day(as_of: dt.date) -> "Column":
+    from pyspark.sql import functions as F
+
+    return F.coalesce(file_day(F.col(FILE)), F.lit(as_of - dt.timedelta(days=1)))

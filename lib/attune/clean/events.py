@@ -1,53 +1,65 @@
-"""Actions and impressions: refused, de-duplicated, cut into sessions, impressions joined to their clicks."""
+"""Actions and impressions, row by row: normalised, given an id, and refused with the reasons that a row shows alone."""
 
-import datetime as dt
 from typing import TYPE_CHECKING
 
-from attune.clean.accounting import DUPLICATE, KEPT, REFUSED, VERDICT
-from attune.clean.text import redact
-from attune.config import Clean
-from attune.inputs import REASONS, refuse
+from attune.clean.accounting import NOT_YET
+from attune.clean.redact import redact
+from attune.clean.text import tidy
+from attune.config import Config
+from attune.inputs import FILE, RAW, REASONS, raw_text, refuse, with_file_day
 from attune.schemas import EVENT_TYPES
-from attune.tables import conform
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from pyspark.sql import Column, DataFrame
 
-AFTER_AS_OF = "event_ts is not before as_of"
+AFTER_FILE = "event_ts is after the day of its file"
+KEY, SLOT, CODE, DETAIL, REFUSED = "_key", "_slot", "_code", "_detail", "_refused"
 _ITEMLESS = ("search",)
+_MONEY = ("purchase", "refund")
+_ONLY_EVENTS = ("value", "quantity", "query", "device", "country")
+_ONLY_IMPRESSIONS = ("price", "propensity")
+_DETAILS = (*_ONLY_EVENTS, *_ONLY_IMPRESSIONS, "position", "campaign_id")
+EVENT_COLUMNS = ("event_id", "user_id", "session_id", "item_id", "event_type", "event_ts", *_DETAILS)
 
 
-def judge_events(mapped: "DataFrame", settings: Clean, as_of: dt.date) -> "DataFrame":
-    """Normalise mapped rows and note why some are refused. Grain: one row of the input."""
+def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
+    """Normalise mapped rows and note why some are refused. Grain: one row of the input.
+
+    An event may not be later than the day of its file, or than
+    the data interval where the file tells no day: so it is refused or kept alike, whenever its file is read.
+    """
     from pyspark.sql import functions as F
 
-    event_type = F.lower(F.trim("event_type"))
-    rows = mapped.withColumns(
+    # Lower case is costly (ICU), and seldom needed.
+    exact = F.col("event_type").isin(*EVENT_TYPES)
+    event_type = F.when(exact, F.col("event_type")).otherwise(F.lower(F.trim("event_type")))
+    rows = with_file_day(mapped).withColumns(
         {
             "event_type": event_type,
             "user_id": _id("user_id"),
             "item_id": F.when(event_type.isin(*_ITEMLESS), F.lit(None)).otherwise(_id("item_id")),
             "session_id": _id("session_id"),
-            "query": redact(F.col("query")),
+            "event_id": _id("event_id"),
+            "query": redact(tidy(F.col("query"), settings.clean.max_text_chars)),
             "ds": F.to_date("event_ts"),
         }
     )
-    identity = [F.col(c) for c in sorted(set(mapped.columns) & set(_IDENTITY))]
-    rows = rows.withColumn(
-        "event_id", F.coalesce(_id("event_id"), F.left(F.sha2(F.to_json(F.struct(*identity)), 256), F.lit(32)))
-    )
+    clean, dated = settings.clean, F.col("_file_day").isNotNull()
     return refuse(
         rows,
         {
             "user_id is missing": F.col("user_id").isNull(),
             "event_ts is missing or cannot be read": F.col("event_ts").isNull(),
-            f"event_ts is before {settings.min_date}": F.col("ds") < F.lit(settings.min_date),
-            AFTER_AS_OF: F.col("ds") >= F.lit(as_of),
-            "event_type is missing": event_type.isNull(),
-            "event_type is unknown": ~event_type.isin(*EVENT_TYPES),
-            "item_id is missing": F.col("item_id").isNull() & ~event_type.isin(*_ITEMLESS),
+            f"event_ts is before {clean.min_date}": F.col("ds") < F.lit(clean.min_date),
+            AFTER_FILE: dated & (F.col("ds") > F.col("_file_day")),
+            NOT_YET[0]: ~dated & (F.col("ds") >= F.lit(settings.as_of)),
+            "event_type is missing": F.col("event_type").isNull(),
+            "event_type is unknown": ~F.col("event_type").isin(*EVENT_TYPES),
+            "item_id is missing": F.col("item_id").isNull() & ~F.col("event_type").isin(*_ITEMLESS),
             "price is negative": F.col("price") < 0,
-            "value has the wrong sign": F.when(event_type == "refund", F.col("value") > 0).otherwise(
+            "value has the wrong sign": F.when(F.col("event_type") == "refund", F.col("value") > 0).otherwise(
                 F.col("value") < 0
             ),
             "propensity is not between 0 and 1": ~F.col("propensity").between(0, 1),
@@ -55,90 +67,64 @@ def judge_events(mapped: "DataFrame", settings: Clean, as_of: dt.date) -> "DataF
     )
 
 
-_IDENTITY = (
-    "user_id", "session_id", "item_id", "event_type", "event_ts", "value", "quantity", "query", "position",
-    "campaign_id", "device", "country", "price", "propensity",
-)  # fmt: skip
+def settle(judged: "DataFrame", as_of: "dt.date") -> "DataFrame":
+    """Refused rows with their file, raw text and reasons in place of values; of good rows only what their table keeps."""
+    import datetime as dt
+
+    from pyspark.sql import functions as F
+
+    refused, shown = F.size(REASONS) > 0, F.col("event_type") == "impression"
+    arrived = F.coalesce("_file_day", F.lit(as_of - dt.timedelta(days=1)))
+    return judged.withColumn(REFUSED, refused).select(
+        REFUSED,
+        *(F.when(~F.col(REFUSED), _kept(name, shown)).alias(name) for name in EVENT_COLUMNS),
+        F.when(F.col(REFUSED), arrived).otherwise(F.col("ds")).alias("ds"),
+        *(F.when(F.col(REFUSED), column).alias(name) for name, column in _told().items()),
+    )
 
 
-def sessionize(good: "DataFrame", settings: Clean) -> "DataFrame":
-    """Mark duplicates and bots, and give each kept row its session. One shuffle, by user.
+def _kept(name: str, shown: "Column") -> "Column":
+    from pyspark.sql import functions as F
 
-    Grain: one row of the input that was not refused so far. A session ends after a pause longer than
-    ``session_gap_minutes``, also across midnight, unless the log has session ids of its own.
+    if name in _ONLY_EVENTS:
+        return F.when(~shown, F.col(name))
+    return F.when(shown, F.col(name)) if name in _ONLY_IMPRESSIONS else F.col(name)
+
+
+def _told() -> "dict[str, Column]":
+    from pyspark.sql import functions as F
+
+    return {FILE: F.col(FILE), RAW: redact(raw_text()), REASONS: F.array_sort(REASONS)}
+
+
+def identify(rows: "DataFrame", near_duplicate_seconds: float) -> "DataFrame":
+    """Add what rows are told apart by. Equal rows get equal values, whether just read or kept by an earlier run.
+
+    ``_key`` spreads rows over tasks: by user, refused rows evenly. ``event_id`` becomes a hash of the row where the log
+    has none. ``_slot`` is the time in units of ``near_duplicate_seconds``, ``_code`` the type in the order of the
+    funnel, ``_detail`` a hash of the rest. Two orders within a second may both be real, so there the id counts too.
     """
-    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    same_event = Window.partitionBy("user_id", "event_id").orderBy("event_ts", "_file", "_raw")
-    day = Window.partitionBy("user_id", "ds")
-    in_order = Window.partitionBy("user_id", VERDICT).orderBy("event_ts", "event_id")
-    visit = (
-        Window.partitionBy("user_id", VERDICT).orderBy("event_ts", "event_id").rowsBetween(Window.unboundedPreceding, 0)
-    )
-    gap_seconds = settings.session_gap_minutes * 60
-    pause = F.col("event_ts").cast("double") - F.lag("event_ts").over(in_order).cast("double")
-    start = F.when(pause.isNull() | (pause > gap_seconds), F.col("event_ts"))
+    detail = F.xxhash64(*_DETAILS)
+    identity = ("user_id", "item_id", "event_type", "event_ts", "session_id")
+    halves = [F.hex(F.xxhash64(F.lit(salt), *identity, "_rest")) for salt in ("a", "b")]
+    hashed = F.lower(F.concat(*(F.lpad(half, 16, "0") for half in halves)))
+    micros = F.unix_micros("event_ts")
+    slot = F.floor(micros / (near_duplicate_seconds * 1e6)) if near_duplicate_seconds else micros
+    distinct = F.lit(True) if not near_duplicate_seconds else F.col("event_type").isin(*_MONEY)
     return (
-        good.repartition("user_id")
-        .withColumn("_nth", F.row_number().over(same_event))
-        .withColumn("_per_day", F.sum(F.when(F.col("_nth") == 1, 1)).over(day))
-        .withColumn(
-            VERDICT,
-            F.when(F.col("_nth") > 1, DUPLICATE)
-            .when(F.col("_per_day") > settings.bot_events_per_day, REFUSED)
-            .otherwise(KEPT),
+        rows.withColumn("_rest", detail)
+        .withColumn("event_id", F.when(~F.col(REFUSED), F.coalesce("event_id", hashed)))
+        .withColumns(
+            {
+                KEY: F.when(F.col(REFUSED), F.xxhash64(RAW, FILE)).otherwise(F.xxhash64("user_id")),
+                SLOT: slot,
+                CODE: F.array_position(F.array(*map(F.lit, EVENT_TYPES)), F.col("event_type")).cast("int"),
+                DETAIL: F.when(distinct, F.xxhash64("event_id")).otherwise(F.col("_rest")),
+            }
         )
-        .withColumn(
-            REASONS, F.when(F.col(VERDICT) == REFUSED, F.array(F.lit("user acts like a bot"))).otherwise(F.col(REASONS))
-        )
-        .withColumn("_start", start)
-        .withColumn("_visit_start", F.last("_start", ignorenulls=True).over(visit))
-        .withColumn(
-            "session_id",
-            F.coalesce("session_id", F.left(F.sha2(F.concat_ws("|", "user_id", "_visit_start"), 256), F.lit(32))),
-        )
-        .drop("_nth", "_per_day", "_start", "_visit_start")
-    )
-
-
-def to_events(sessionized: "DataFrame") -> "DataFrame":
-    """Table events: kept actions."""
-    from pyspark.sql import functions as F
-
-    return conform(sessionized.where((F.col(VERDICT) == KEPT) & (F.col("event_type") != "impression")), "events")
-
-
-def to_impressions(sessionized: "DataFrame") -> "DataFrame":
-    """Table impressions: kept impressions, each with whether it was clicked later in its session."""
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    shown_item = Window.partitionBy("user_id", "session_id", "item_id")
-    last_click = F.max(F.when(F.col("event_type") == "click", F.col("event_ts"))).over(shown_item)
-    kept = sessionized.where((F.col(VERDICT) == KEPT) & F.col("event_type").isin("impression", "click"))
-    return conform(
-        kept.withColumn("clicked", F.coalesce(last_click >= F.col("event_ts"), F.lit(False)))
-        .where(F.col("event_type") == "impression")
-        .withColumnsRenamed({"event_id": "impression_id", "event_ts": "shown_ts"}),
-        "impressions",
-    )
-
-
-def to_sessions(sessionized: "DataFrame") -> "DataFrame":
-    """Table sessions: one row a visit."""
-    from pyspark.sql import functions as F
-
-    visits = sessionized.where(F.col(VERDICT) == KEPT).groupBy("user_id", "session_id")
-    return conform(
-        visits.agg(
-            F.min("event_ts").alias("start_ts"),
-            F.max("event_ts").alias("end_ts"),
-            F.count("*").alias("num_events"),
-            F.count_distinct("item_id").alias("num_items"),
-            F.max(F.col("event_type") == "purchase").alias("converted"),
-        ).withColumn("ds", F.to_date("start_ts")),
-        "sessions",
+        .drop("_rest")
     )
 
 

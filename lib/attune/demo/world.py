@@ -79,6 +79,6 @@ def make_world(settings: "Config") -> World:
         num_days=g.num_days,
         start=settings.as_of - dt.timedelta(days=g.num_days),
         dirty_share=g.dirty_share,
-        bot_events_per_day=settings.clean.bot_events_per_day,
+        bot_events_per_day=settings.clean.bots.events_per_day,
         random=Randomness(settings.seed),
     )

@@ -1,91 +1,101 @@
-"""Item features as of a date. Each formula is told in ``schemas.py``."""
+"""Item features as of many dates from one pass over the daily counts. Formulas: ``attune.feature_registry``."""
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attune.features.windows import events_in_days, seconds_before
+from attune.feature_registry import ITEM_FEATURES, ITEM_SUMS
+from attune.feature_registry.feature import in_days
+from attune.features.daily import Daily, first_days
+from attune.features.described import described, formulas, stacked
+from attune.features.windows import MONEY_BITS, WEIGHT_BITS, each_date, exact, known_before, share_of, with_overall
 from attune.tables import conform
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
-_RATE_PRIOR = 20
-"""Impressions' (or clicks') worth of the overall rate that an item's rate is smoothed towards."""
-_RATING_PRIOR = 5
-"""Reviews' worth of the overall mean that an item's mean rating is smoothed towards."""
-
-
-def item_features(
-    items: "DataFrame", events: "DataFrame", impressions: "DataFrame", reviews: "DataFrame", as_of: dt.date
-) -> "DataFrame":
-    """Table item_features for one date, from rows strictly before it. Grain: one item of the catalogue or the log."""
-    from pyspark.sql import functions as F
-
-    def before(df: "DataFrame") -> "DataFrame":
-        return df.where(F.col("ds") < F.lit(as_of))
-
-    joined = (
-        items.select("item_id", "price")
-        .join(_behaviour(before(events), as_of), "item_id", "full")
-        .join(_clicks(before(impressions)), "item_id", "left")
-        .join(_ratings(before(reviews)), "item_id", "left")
-    )
-    zero = ("num_users", "num_events_7d", "num_events_30d", "num_events_90d", "num_purchases", "num_reviews")
-    daily_7d, daily_30d = (F.col("num_events_7d") + 1) / 7, (F.col("num_events_30d") + 30 / 7) / 30
-    return conform(
-        joined.fillna(0, list(zero)).withColumns({"trend": F.log(daily_7d / daily_30d), "as_of": F.lit(as_of)}),
-        "item_features",
-    )
+_SUMMED = (
+    "num_events", "num_clicks", "num_carts", "num_purchases", "num_refunds", "value_matched", "dwell_ms", "num_dwells",
+    "num_others", "new_users", "shown", "clicked", "num_reviews", "num_rated", "stars", "num_scored", "positive",
+    "num_negative",
+)  # fmt: skip
+_NULLABLE = ("item_id", "as_of", "days_since_first", "days_since_last")
 
 
-def _behaviour(events: "DataFrame", as_of: dt.date) -> "DataFrame":
-    from pyspark.sql import functions as F
+def item_days(daily: Daily, reviews: "DataFrame", sentiment: "DataFrame | None" = None) -> "DataFrame":
+    """Everything that is summed over an item's days. Grain: one item and day on which something happened to it.
 
-    counted = (
-        events.where(F.col("item_id").isNotNull())
-        .groupBy("item_id")
-        .agg(
-            F.count_distinct("user_id").alias("num_users"),
-            *(events_in_days("ds", as_of, days).alias(f"num_events_{days}d") for days in (7, 30, 90)),
-            F.count_if(F.col("event_type") == "purchase").alias("num_purchases"),
-            F.count_if(F.col("event_type").isin("click", "view")).alias("num_clicks"),
-            (F.max(seconds_before("event_ts", as_of)) / 86400).alias("days_since_first"),
-        )
-    )
-    return counted.withColumn("conversion_rate", _smoothed(F.col("num_purchases"), F.col("num_clicks")))
-
-
-def _clicks(impressions: "DataFrame") -> "DataFrame":
-    from pyspark.sql import functions as F
-
-    shown = impressions.groupBy("item_id").agg(F.count_if("clicked").alias("clicked"), F.count("*").alias("shown"))
-    return shown.select("item_id", _smoothed(F.col("clicked"), F.col("shown")).alias("click_rate"))
-
-
-def _smoothed(successes: "Column", trials: "Column") -> "Column":
-    """Rate shrunk towards the rate over all items; null where nothing was ever tried.
-
-    The prior counts as ``_RATE_PRIOR`` trials at the overall rate.
+    Args:
+        sentiment: table review_sentiment of one model version, see ``of_version``.
     """
-    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    everything = Window.partitionBy(F.lit(0))
-    total = F.sum(trials).over(everything)
-    overall = F.when(total > 0, F.sum(successes).over(everything) / total)
-    return (successes + overall * _RATE_PRIOR) / (trials + _RATE_PRIOR)
-
-
-def _ratings(reviews: "DataFrame") -> "DataFrame":
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    rated = (
-        reviews.where(F.col("item_id").isNotNull())
-        .groupBy("item_id")
-        .agg(F.count("*").alias("num_reviews"), F.count("rating").alias("n"), F.sum("rating").alias("stars"))
+    acted = daily.user_items.withColumns(
+        {
+            "num_events": F.expr("num_clicks + num_views + num_carts + num_purchases + num_refunds"),
+            "num_clicks": F.col("num_clicks") + F.col("num_views"),
+        }
     )
-    everything = Window.partitionBy(F.lit(0))
-    overall = F.try_divide(F.sum("stars").over(everything), F.sum("n").over(everything))
-    mean = (F.col("stars") + overall * _RATING_PRIOR) / (F.col("n") + _RATING_PRIOR)
-    return rated.select("item_id", "num_reviews", F.when(F.col("n") > 0, mean).alias("mean_rating"))
+    new_users = first_days(daily.user_items).select("item_id", "ds", F.lit(1).alias("new_users"))
+    seen = daily.impressions.where(F.col("kind") == "item").withColumnRenamed("id", "item_id")
+    rated = reviews.select(
+        "item_id", "ds", F.lit(1).alias("num_reviews"), F.when(F.col("rating").isNotNull(), 1).alias("num_rated"),
+        exact(F.col("rating"), MONEY_BITS).alias("stars"),
+    )  # fmt: skip
+    sources = [acted, new_users, seen, rated]
+    if sentiment is not None:
+        scored = sentiment.where(F.col("status") == "scored")
+        sources.append(
+            scored.select(
+                "item_id", F.to_date("review_ts").alias("ds"), F.lit(1).alias("num_scored"),
+                exact(F.col("probability"), WEIGHT_BITS).alias("positive"),
+                F.when(F.col("label") == "negative", 1).alias("num_negative"),
+            )
+        )  # fmt: skip
+    return stacked("item_id", _SUMMED, *sources)
+
+
+def item_features(days: "DataFrame", items: "DataFrame", cutoffs: Sequence[dt.date]) -> "DataFrame":
+    """Table item_features for some dates, each from days before it. Grain: one item of the catalogue or the log.
+
+    Args:
+        days: ``item_days``; read twice.
+    """
+    from pyspark.sql import functions as F
+
+    dated = known_before(days, cutoffs)
+    sums = dated.groupBy("item_id", "as_of").agg(*formulas(ITEM_SUMS, ITEM_FEATURES))
+    catalogue = each_date(_catalogue(items), cutoffs)
+    joined = catalogue.join(sums, ["item_id", "as_of"], "full").fillna(
+        0, [c for c in sums.columns if c not in _NULLABLE]
+    )
+    overall = {
+        "click_rate": share_of("clicked", "shown"),
+        "conversion_rate": share_of("num_purchases", "num_clicks"),
+        "cart_rate": share_of("num_carts", "num_clicks"),
+        "refund_rate": share_of("num_refunds", "num_purchases"),
+        "rating": share_of("stars", "num_rated"),
+        "sentiment": share_of("positive", "num_scored"),
+        "events_30d": in_days("num_events", 30),
+    }
+    rows = with_overall(joined, dated, overall)
+    derived = {feature.name: F.expr(feature.sql) for feature in ITEM_FEATURES if feature.after}
+    return conform(rows.withColumns(derived), "item_features")
+
+
+def of_version(scored: "DataFrame", model_version: str) -> "DataFrame":
+    """Rows that one version of a model made: scores of two versions do not compare."""
+    from pyspark.sql import functions as F
+
+    return scored.where(F.col("model_version") == model_version)
+
+
+def _catalogue(items: "DataFrame") -> "DataFrame":
+    """Columns item_id, price and price_ratio of each item."""
+    from pyspark.sql import functions as F
+
+    known = described(items)
+    usual = known.where(F.col("log_price").isNotNull() & F.col("category").isNotNull()).groupBy("category")
+    means = usual.agg((F.sum("log_price") / F.count("*")).alias("_usual"))
+    ratio = (F.col("log_price") - F.col("_usual")).alias("price_ratio")
+    return known.join(F.broadcast(means), "category", "left").select("item_id", "price", ratio)

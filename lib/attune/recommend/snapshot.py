@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from attune.config import AlsPoint, Recommend
+from attune.feature_registry import not_for_ranking
 from attune.features.satisfaction import satisfaction_figures
 from attune.recommend import catalogue as arrays
 from attune.recommend.als import fit_factors
@@ -20,8 +21,8 @@ from attune.recommend.users import add_factors, add_features, user_rows
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_NOT_FEATURES = ("item_id", "as_of", "price", "num_users", "days_since_first")
-"""Columns of item_features that are no numbers of their own, or that ``popularity`` has already."""
+_NOT_FEATURES = ("item_id", "as_of", *not_for_ranking("item_features"))
+"""Keys of item_features, and columns that ``popularity`` or the catalogue has already, or that repeat others."""
 _REGION_HALF_LIFE_DAYS = 30
 _SATISFACTION_PRIOR = 5
 

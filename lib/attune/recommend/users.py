@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from attune.feature_registry import not_for_ranking
 from attune.recommend.batch import ANYONE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_NOT_FEATURES = ("user_id", "as_of", "top_category", "days_since_last", "num_items")
-"""Columns of user_features that are no numbers, or that ``user_rows`` has already."""
+_NOT_FEATURES = ("user_id", "as_of", *not_for_ranking("user_features"))
+"""Keys of user_features, and columns that are no numbers, that ``user_rows`` has already, or that repeat others."""
 
 
 def user_rows(
