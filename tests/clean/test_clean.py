@@ -1,6 +1,8 @@
 """Cleaning loses no row, trusts none, and publishes nothing when an input is wrong."""
 
 import gzip
+import hashlib
+import hmac
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -251,3 +253,85 @@ def test_a_wrong_input_is_named_and_nothing_published_changes(
     assert [row["event_id"] for row in rows("events")] == ["e1"]
     assert Tables(str(shop.folder / "ws")).version("events") == 0
     assert list((shop.folder / "ws" / "tables").rglob("_staging-*")) == []
+
+
+def test_users_get_pseudonyms_and_days_may_not_change_the_key(
+    spark: "SparkSession", shop: Shop, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "0123456789abcdef0123456789abcdef"
+    monkeypatch.setenv("SHOP_KEY", key)
+    shop.inputs["users"] = {
+        "path": "users.json", "format": "json", "schema": "user STRING, ok BOOLEAN",
+        "columns": {"user_id": "user", "consent": "ok"},
+    }  # fmt: skip
+    shop.log({"user": "u1", "ok": True}, {"user": "u2", "ok": False}, file="users.json")
+    shop.log(event(1), event(2, user=" u1 "), event(3, user="u2"), event(4, user=""))
+    assert shop.clean(pseudonym_key="env:SHOP_KEY") == 0
+    expected = hmac.digest(key.encode(), b"u1", "sha256").hex()[:32]
+    assert [row["user_id"] for row in rows("events")] == [expected] * 2
+    assert [(row["user_id"], row["key_id"]) for row in rows("users")] == [
+        (expected, hashlib.sha256(key.encode()).hexdigest()[:8])
+    ]
+    assert shop.summary["metrics"]["accounting"]["events"]["reasons"] == {
+        "user did not consent": 1,
+        "user_id is missing": 1,
+    }
+    monkeypatch.setenv("SHOP_KEY", key[::-1])
+    settings = ["--config", str(shop.folder / "shop.yaml"), "--since", "2020-01-01"]
+    assert clean.main(settings) == 3
+    assert "was made with pseudonym key" in shop.summary["error"]
+    assert [row["user_id"] for row in rows("events")] == [expected] * 2
+    monkeypatch.delenv("SHOP_KEY")
+    assert clean.main(settings) == 2
+    assert "env:SHOP_KEY is not set" in shop.summary["error"]
+
+
+def test_a_refund_names_the_latest_order_of_the_item_by_the_user(spark: "SparkSession", shop: Shop, rows: Any) -> None:
+    shop.log(
+        event(1, kind="purchase"),
+        event(2, kind="purchase"),
+        event(3, kind="purchase", item="other"),
+        event(4, kind="refund", price=-2.5),
+        event(5, kind="purchase"),
+        event(6, kind="refund", price=-2.5, user="u2"),
+    )
+    shop.inputs["events"] = EVENTS | {"columns": {k: v for k, v in EVENTS["columns"].items() if k != "price"}}  # type: ignore[attr-defined]
+    assert shop.clean() == 0
+    found = {row["event_id"]: row["refund_of"] for row in rows("events")}
+    assert found == {"e1": None, "e2": None, "e3": None, "e4": "e2", "e5": None, "e6": None}
+
+
+def test_equal_actions_of_one_second_count_once_but_orders_by_their_id(
+    spark: "SparkSession", shop: Shop, rows: Any
+) -> None:
+    at = "2020-01-01T10:00:00"
+    shop.log(
+        event(1, ts=f"{at}.100Z"),
+        event(2, ts=f"{at}.700Z"),
+        event(3, ts="2020-01-01T10:00:02Z"),
+        event(4, ts=f"{at}.200Z", kind="purchase"),
+        event(5, ts=f"{at}.300Z", kind="purchase"),
+        event(5, ts=f"{at}.300Z", kind="purchase"),
+        event(6, ts=f"{at}.200Z", kind="view"),
+    )
+    assert shop.clean() == 0
+    assert sorted(row["event_id"] for row in rows("events")) == ["e1", "e3", "e4", "e5", "e6"]
+    assert shop.summary["metrics"]["accounting"]["events"]["duplicates_dropped"] == 2
+    assert shop.clean(near_duplicate_seconds=0) == 0
+    assert sorted(row["event_id"] for row in rows("events")) == ["e1", "e2", "e3", "e4", "e5", "e6"]
+
+
+def test_a_user_of_many_items_or_of_one_rhythm_is_a_bot(spark: "SparkSession", shop: Shop, rows: Any) -> None:
+    people = [event(n, ts=f"2020-01-01T10:{n * n % 60:02d}:{n}Z", item="i1") for n in range(20, 40)]
+    broad = [
+        event(n, user="broad", item=f"i{n}", ts=f"2020-01-01T{n % 24:02d}:{n * n % 60:02d}:00Z") for n in range(50, 70)
+    ]
+    steady = [event(n, user="steady", ts=f"2020-01-01T11:{n % 60:02d}:00Z") for n in range(100, 120)]
+    shop.log(*people, *broad, *steady)
+    assert (
+        shop.clean(bots={"events_per_day": 1000, "items_per_day": 15, "min_events": 10, "min_pause_variation": 0.2})
+        == 0
+    )
+    signals = {row["user_id"]: row["bot_signal"] for row in rows("bot_events")}
+    assert signals == {"broad": "breadth", "steady": "regularity"}
+    assert {row["user_id"] for row in rows("events")} == {"u1"}

@@ -79,7 +79,9 @@ def settle(judged: "DataFrame", as_of: "dt.date") -> "DataFrame":
         REFUSED,
         *(F.when(~F.col(REFUSED), _kept(name, shown)).alias(name) for name in EVENT_COLUMNS),
         F.when(F.col(REFUSED), arrived).otherwise(F.col("ds")).alias("ds"),
-        *(F.when(F.col(REFUSED), column).alias(name) for name, column in _told().items()),
+        F.when(F.col(REFUSED), F.col(FILE)).alias(FILE),
+        redact(F.when(F.col(REFUSED), raw_text())).alias(RAW),
+        F.when(F.col(REFUSED), F.array_sort(REASONS)).alias(REASONS),
     )
 
 
@@ -89,12 +91,6 @@ def _kept(name: str, shown: "Column") -> "Column":
     if name in _ONLY_EVENTS:
         return F.when(~shown, F.col(name))
     return F.when(shown, F.col(name)) if name in _ONLY_IMPRESSIONS else F.col(name)
-
-
-def _told() -> "dict[str, Column]":
-    from pyspark.sql import functions as F
-
-    return {FILE: F.col(FILE), RAW: redact(raw_text()), REASONS: F.array_sort(REASONS)}
 
 
 def identify(rows: "DataFrame", near_duplicate_seconds: float) -> "DataFrame":
