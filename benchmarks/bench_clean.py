@@ -69,7 +69,9 @@ def _generated(num_events: int) -> Path:
 
 def _measured(spark: "SparkSession", raw: Path) -> dict[str, float]:
     """Seconds of both sides, and rows read."""
-    settings = config.load(["demo"], [f"inputs.root={raw}", "inputs.reviews=null", "inputs.items=null", "inputs.users=null"])
+    settings = config.load(
+        ["demo"], [f"inputs.root={raw}", "inputs.reviews=null", "inputs.items=null", "inputs.users=null"]
+    )
     events = settings.inputs.events
     assert events is not None
     with tempfile.TemporaryDirectory(dir=raw.parent) as folder:
@@ -82,7 +84,11 @@ def _measured(spark: "SparkSession", raw: Path) -> dict[str, float]:
         status = perform(clean, run)
         cleaned = time.monotonic() - began
         assert status == 0, run.summary.get("error")
-        return {"read_and_write": copied, "clean": cleaned, "rows": run.summary["metrics"]["accounting"]["events"]["rows_read"]}
+        return {
+            "read_and_write": copied,
+            "clean": cleaned,
+            "rows": run.summary["metrics"]["accounting"]["events"]["rows_read"],
+        }
 
 
 def _summary(num_events: int, times: list[dict[str, float]]) -> dict[str, Any]:

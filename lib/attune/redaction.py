@@ -1,7 +1,7 @@
-"""What personal data look like in text: one set of rules for log lines (here) and for columns (attune.clean.redact).
+"""What personal data look like in text: one set of rules for log lines and, through attune.clean.redact, for columns.
 
-Patterns are written in what Python's and Java's regular expressions share, so that both faces find the same. Where
-digits alone cannot tell, a checksum does: Luhn for cards (ISO/IEC 7812), mod 97 for IBANs (ISO 13616). A number that
+The guards are written in what Python's and Java's regular expressions share, for columns are searched for them in the JVM.
+Where digits alone cannot tell, a checksum does: Luhn for cards (ISO/IEC 7812), mod 97 for IBANs (ISO 13616). A number that
 is a valid ISBN-10 or EAN-13 is taken for a product. Names, postal addresses and unformatted local phone numbers look
 like other words and numbers, and stay.
 """

@@ -36,8 +36,11 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([home, *filter(None, [os.environ.get("PYTHONPATH")])]))
     given = SparkConf()
     builder = SparkSession.builder.appName(app_name)
+    master = given.get("spark.master", os.environ.get("MASTER", "local[*,4]")) or ""
+    if master.startswith("local"):
+        # Files of a table are listed by name; a Spark job to look at each costs seconds, and pays on object stores only.
+        builder = builder.config("spark.sql.sources.parallelPartitionDiscovery.threshold", "100000")
     if not given.contains("spark.master"):
-        master = os.environ.get("MASTER", "local[*,4]")
         builder = builder.master(master)
         if master.startswith("local"):
             builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")

@@ -170,7 +170,7 @@ class Tables:
         from pyspark.sql import functions as F
 
         table, schema = self.delta(name, version), TABLES[name]
-        if _has_delta_jars(self.spark):
+        if has_delta_jars(self.spark):
             rows = self.spark.read.format("delta").option("versionAsOf", table.version()).load(self.path(name))
             return rows if partitions is None else rows.where(F.col(schema.partition_by[0]).isin(*partitions))
         filters = None if partitions is None else [(schema.partition_by[0], "in", sorted(partitions))]
@@ -244,7 +244,7 @@ class Tables:
         Args:
             partitions: values of partitions to replace besides those of the staged rows: they may have become empty.
         """
-        if _has_delta_jars(self.spark):
+        if has_delta_jars(self.spark):
             return self._publish_with_jars(staged, replace, partitions)
         from deltalake import CommitProperties, Schema
         from deltalake.transaction import AddAction, create_table_with_add_actions
@@ -349,6 +349,6 @@ def _filesystem(uri: str) -> "tuple[pyarrow.fs.FileSystem, str]":
     return pyarrow.fs.LocalFileSystem(), os.path.abspath(uri)
 
 
-def _has_delta_jars(spark: "SparkSession") -> bool:
+def has_delta_jars(spark: "SparkSession") -> bool:
     """Whether Spark can read and write Delta tables itself."""
     return "delta" in (spark.conf.get("spark.sql.extensions", "") or "").lower()

@@ -13,7 +13,7 @@ from attune.inputs.files import RawFile, file_day, list_all, locate, of_interval
 from attune.inputs.footers import schemas_differ
 from attune.inputs.mapping import first_line
 from attune.inputs.names import CORRUPT, FILE
-from attune.tables import _has_delta_jars
+from attune.tables import has_delta_jars
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, DataFrameReader, SparkSession
@@ -36,7 +36,7 @@ def read_raw(spark: "SparkSession", settings: Config, name: str, source: Input) 
         if source.table is not None:
             added = {CORRUPT: F.lit(None).cast("string"), FILE: F.lit(source.table)}
             return spark.read.table(source.table).withColumns(added)
-        with_jars = source.format == "delta" and _has_delta_jars(spark)
+        with_jars = source.format == "delta" and has_delta_jars(spark)
         files = None if with_jars else list_all(settings, name, source)
         if files is None:
             return _read_unlisted(spark, settings, source)
@@ -142,7 +142,7 @@ def _read_delta(spark: "SparkSession", settings: Config, name: str, source: Inpu
 
 def _reader(spark: "SparkSession", source: Input, schema: "str | StructType | None") -> "DataFrameReader":
     text = source.format in ("csv", "json")
-    as_parquet = source.format == "delta" and not _has_delta_jars(spark)
+    as_parquet = source.format == "delta" and not has_delta_jars(spark)
     reader = spark.read.format("parquet" if as_parquet else source.format)
     if schema is not None:
         reader = reader.schema(f"{schema}, {CORRUPT} STRING" if text else schema)
