@@ -19,6 +19,7 @@ from attune.run import Run, job
         "item_history",
         "users",
         "quarantine",
+        "quality_results",
     ),
 )
 def clean(run: Run) -> None:
