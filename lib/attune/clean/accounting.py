@@ -14,8 +14,6 @@ from attune.tables import conform
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-VERDICT = "_verdict"
-KEPT, REFUSED, DUPLICATE = "kept", "refused", "duplicate"
 NO_CONSENT = "user did not consent"
 BOT = "user acts like a bot"
 NOT_YET = ("event_ts is not before as_of", "review_ts is not before as_of")
