@@ -54,6 +54,8 @@ export PATH=$VENV/bin:$PATH
 export SPARK_CONF_DIR=${SPARK_CONF_DIR:-${SPARK_HOME:-$HERE}/conf}
 unset SPARK_HOME # another Spark; the environment brings its own
 if [[ $master == local* ]]; then export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}; fi
+# As in lib/attune/session.py; here, since the driver's Java has started before that is read.
 exec "$VENV/bin/spark-submit" --master "$master" --driver-memory "$memory" \
+  --conf spark.driver.extraJavaOptions=-XX:-DontCompileHugeMethods \
   --py-files "$(IFS=,; echo "$zip${py_files[*]:+,${py_files[*]}}")" \
   ${spark_options[@]+"${spark_options[@]}"} "$HERE/jobs/$job.py" "$@"

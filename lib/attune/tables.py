@@ -8,18 +8,19 @@ can be counted and checked before anything is published.
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote
 
 from attune.errors import InputError, nearest
 from attune.schemas import TABLES
+from attune.staging import REPORT, Make, StagedFile, filesystem_of, write_partition
 
 if TYPE_CHECKING:
-    import pyarrow.fs
     from deltalake import DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
@@ -37,17 +38,6 @@ def conform(df: "DataFrame", table: str) -> "DataFrame":
     from pyspark.sql import functions as F
 
     return df.select(*(F.col(c.name).cast(c.type).alias(c.name) for c in TABLES[table].columns))
-
-
-@dataclass(frozen=True)
-class StagedFile:
-    """One Parquet file of a staged table; ``path`` is relative to its staging folder, and then to the table."""
-
-    folder: str
-    path: str
-    size: int
-    rows: int
-    partition: tuple[tuple[str, str | None], ...]
 
 
 @dataclass(frozen=True)
@@ -208,24 +198,43 @@ class Tables:
         df.write.partitionBy(*schema.partition_by).parquet(staging)
         return StagedTable(name, (staging,), tuple(_list_staged(staging)))
 
-    def stage_together(self, df: "DataFrame", names: Collection[str]) -> dict[str, StagedTable]:
-        """Write rows of several tables in one pass. Column ``_table`` names the table of a row.
+    def stage_by_tasks(
+        self, rows: "DataFrame", make: Make, names: Collection[str]
+    ) -> tuple[dict[str, StagedTable], Counter[str]]:
+        """Have each task make rows of several tables of its partition and write them itself: one pass, no listing.
 
-        The tables are partitioned alike, and the frame has the columns of all of them: those of other tables are null
-        in a row, take no room in its file, and are left out by every reader of the table.
+        Args:
+            make: from all rows of a partition, rows of the tables, and numbers that are summed up; see ``staging.Make``.
+            names: tables of which the rows are written.
+
+        Returns:
+            The staged tables, and the sums. A task that was tried twice counts once, in both.
         """
-        (partition_by,) = {TABLES[name].partition_by for name in names}
-        assert {column for name in names for column in TABLES[name].names} | {_TABLE} == set(df.columns)
         staging = self._staging()
-        df.write.partitionBy(_TABLE, *partition_by).parquet(staging)
         folders = {name: f"{staging}/{_TABLE}={name}" for name in names}
-        return {name: StagedTable(name, (folder,), tuple(_list_staged(folder))) for name, folder in folders.items()}
+        files: list[StagedFile] = []
+        sums: Counter[str] = Counter()
+        try:
+            reports = rows.mapInArrow(partial(write_partition, make, folders), REPORT).collect()
+        except BaseException:
+            _remove_staging(staging)
+            raise
+        for report in reports:
+            told = json.loads(report[0])
+            files += (
+                StagedFile(**file | {"partition": tuple(map(tuple, file["partition"]))}) for file in told["files"]
+            )
+            sums.update(told["counts"])
+        return {
+            name: StagedTable(name, (folder,), tuple(file for file in files if file.folder == folder))
+            for name, folder in folders.items()
+        }, sums
 
     def _staging(self) -> str:
         """A new folder for staged rows, beside the tables so that moving them is a rename; old ones are removed."""
         import pyarrow.fs
 
-        filesystem, root = _filesystem(self.root)
+        filesystem, root = filesystem_of(self.root)
         for info in filesystem.get_file_info(pyarrow.fs.FileSelector(root, allow_not_found=True)):
             age = time.time() - (info.mtime_ns or time.time_ns()) / 1e9
             if info.base_name.startswith("_staging-") and age > _STALE_SECONDS:
@@ -279,11 +288,11 @@ class Tables:
 
     def _move(self, staged: StagedTable) -> None:
         """Move staged files into the table; Spark gave them names that nobody else uses. Still invisible."""
-        filesystem, target = _filesystem(self.path(staged.name))
+        filesystem, target = filesystem_of(self.path(staged.name))
         for folder in {file.path.rpartition("/")[0] for file in staged.files}:
             filesystem.create_dir(f"{target}/{folder}")
         for file in staged.files:
-            filesystem.move(f"{_filesystem(file.folder)[1]}/{file.path}", f"{target}/{file.path}")
+            filesystem.move(f"{filesystem_of(file.folder)[1]}/{file.path}", f"{target}/{file.path}")
         self.discard([staged])
 
     def _publish_with_jars(self, staged: StagedTable, replace: Replace, partitions: Collection[str]) -> int:
@@ -305,7 +314,7 @@ def _list_staged(staging: str) -> Iterable[StagedFile]:
     import pyarrow.fs
     import pyarrow.parquet as pq
 
-    filesystem, root = _filesystem(staging)
+    filesystem, root = filesystem_of(staging)
     found = filesystem.get_file_info(pyarrow.fs.FileSelector(root, recursive=True, allow_not_found=True))
     parquet = [i for i in found if i.extension == "parquet" and not i.base_name.startswith((".", "_"))]
     with ThreadPoolExecutor(16) as threads:
@@ -323,30 +332,20 @@ def _remove_staging(folder: str) -> None:
     """Remove a staging folder, and the one that it shares with other tables once they are gone too."""
     import pyarrow.fs
 
-    filesystem, path = _filesystem(folder)
+    filesystem, path = filesystem_of(folder)
     if filesystem.get_file_info(path).type == pyarrow.fs.FileType.Directory:
         filesystem.delete_dir(path)
     parent, _, name = path.rpartition("/")
     if name.startswith(f"{_TABLE}="):
         left = filesystem.get_file_info(pyarrow.fs.FileSelector(parent, allow_not_found=True))
-        if left and not any(info.type == pyarrow.fs.FileType.Directory for info in left):
+        alone = not any(info.type == pyarrow.fs.FileType.Directory for info in left)
+        if alone and filesystem.get_file_info(parent).type == pyarrow.fs.FileType.Directory:
             filesystem.delete_dir(parent)
 
 
 def _partition_filters(staged: StagedTable, more: Collection[str]) -> list[tuple[str, str, Any]]:
     (column,) = TABLES[staged.name].partition_by
     return [(column, "in", sorted(staged.partitions | set(more)))]
-
-
-def _filesystem(uri: str) -> "tuple[pyarrow.fs.FileSystem, str]":
-    import os
-
-    import pyarrow.fs
-
-    if "://" in uri or uri.startswith("file:"):
-        filesystem, path = pyarrow.fs.FileSystem.from_uri(uri)
-        return filesystem, path
-    return pyarrow.fs.LocalFileSystem(), os.path.abspath(uri)
 
 
 def has_delta_jars(spark: "SparkSession") -> bool:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -55,11 +55,16 @@ def count_refusals(refused: "DataFrame") -> Refusals:
 
     column = REASONS if REASONS in refused.columns else "reasons"
     combinations = refused.groupBy(F.array_sort(column).alias("reasons")).count().collect()
+    return refusals_of({tuple(row["reasons"]): row["count"] for row in combinations})
+
+
+def refusals_of(by_reasons: Mapping[tuple[str, ...], int]) -> Refusals:
+    """Refusals from the number of rows that were refused for just these reasons."""
     by_reason: Counter[str] = Counter()
-    for row in combinations:
-        by_reason.update(dict.fromkeys(row["reasons"], row["count"]))
-    excused = sum(row["count"] for row in combinations if set(row["reasons"]) <= _EXCUSED)
-    return Refusals(sum(row["count"] for row in combinations), dict(by_reason), excused)
+    for reasons, count in by_reasons.items():
+        by_reason.update(dict.fromkeys(reasons, count))
+    excused = sum(count for reasons, count in by_reasons.items() if set(reasons) <= _EXCUSED)
+    return Refusals(sum(by_reasons.values()), dict(by_reason), excused)
 
 
 def check_share(

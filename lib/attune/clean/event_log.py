@@ -1,70 +1,95 @@
 """The log of actions, from mapped rows to staged events, impressions, bot events, sessions and quarantine."""
 
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attune.clean import catalogue, history
-from attune.clean.accounting import BOT, Account, Refusals, count_refusals
-from attune.clean.events import judge_events, settle
+from attune.clean.accounting import BOT, Account, Refusals, refusals_of
+from attune.clean.events import KEY, arrange, judge_events, settle
 from attune.clean.sessions import to_sessions
-from attune.clean.visits import CONTEXT, WRITTEN, arrange
+from attune.clean.visits import READ, REFUSED, REPEATS, WRITTEN, settle_users
+from attune.inputs import list_files
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Observation
+    from pyspark.sql import DataFrame
 
     from attune.clean.pipeline import Cleaning
+    from attune.run import Run
+
+_BYTES_A_PARTITION = 16 << 20
+"""Bytes of input files, which may be compressed tenfold, to a part."""
+_UNLISTED = 200
+"""Parts where the size of the input is not known."""
 
 
 def clean_events(cleaning: "Cleaning", mapped: "DataFrame") -> tuple[Account, Refusals]:
-    """Stage the tables of the log, and tell what became of its rows.
+    """Stage the tables of the log, and tell what became of its rows: one shuffle by user, one write of all tables.
 
     Without ``since`` the log is read and written once. With it, rows of earlier runs that the new ones may change are
     read too: those of the same users on the days around, and what a refund may undo.
     """
-    from pyspark.sql import Observation
-    from pyspark.sql import functions as F
-
     run = cleaning.run
-    read, repeats = Observation(), Observation()
-    counted = mapped.observe(read, F.count(F.lit(1)).alias("rows"))
-    judged = catalogue.refuse_without_consent(judge_events(counted, run.settings), cleaning.refusing)
-    rows = settle(judged, run.settings.as_of).withColumns(
-        {CONTEXT: F.lit(False), "refund_of": F.lit(None).cast("string")}
-    )
-    state = history.load_state(cleaning, rows)
-    if state is not None:
-        rows = state.new.unionByName(state.touched)
-    arranged = arrange(rows, run.settings.clean, repeats)
-    if state is not None:
-        arranged = arranged.unionByName(state.rest)
-    staged = run.tables.stage_together(arranged, WRITTEN)
+    judged = catalogue.refuse_without_consent(judge_events(mapped, run.settings), cleaning.refusing)
+    rows = settle(judged, run.settings.as_of)
+    stored = history.load_state(cleaning, rows)
+    if stored is not None:
+        rows = stored.new.unionByName(stored.touched)
+    tables = WRITTEN if stored is None else [table for table in WRITTEN if table != "sessions"]
+    make = partial(settle_users, settings=run.settings.clean)
+    with _partitions_at_most(run, _num_partitions(run)):
+        staged, counts = run.tables.stage_by_tasks(arrange(rows).repartition(KEY), make, tables)
     for table, part in staged.items():
         cleaning.add(table, part)
-    refusals = count_refusals(run.tables.read_staged(staged["quarantine"]))
-    stored = state.num_rows if state is not None else dict.fromkeys(WRITTEN, 0)
-    bots = staged["bot_events"].rows - stored["bot_events"]
-    if bots:
-        refusals = Refusals(refusals.rows + bots, refusals.by_reason | {BOT: bots}, refusals.excused + bots)
-    kept = sum(staged[table].rows - stored[table] for table in ("events", "impressions"))
-    num_repeats = repeats.get["repeats"]
-    found = kept + refusals.rows + num_repeats
-    account = Account(_rows_read(read, state is not None, found, rows, mapped), kept, refusals.rows, num_repeats)
-    _stage_sessions(cleaning, state)
-    return account, refusals
+    if stored is not None:
+        for table, rest in stored.rest.items():
+            cleaning.stage(table, rest)
+        _stage_sessions(cleaning, stored)
+    return _account(cleaning, counts, stored.num_rows if stored is not None else {})
 
 
-def _rows_read(read: "Observation", incremental: bool, expected: int, rows: "DataFrame", mapped: "DataFrame") -> int:
-    """Rows of the log. The count made in passing is too high where a lost executor's work was done twice: count anew then."""
-    counted = None if incremental else read.get["rows"]
-    return counted if counted == expected else mapped.count()
+def _num_partitions(run: "Run") -> int:
+    """Parts that the log is split into by user, before Spark joins small ones: a task holds one of them in memory."""
+    source = run.settings.inputs.events
+    assert source is not None
+    files = list_files(run.settings, "events", source)
+    num_bytes = None if files is None else sum(file.size for file in files)
+    usual = int(run.spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    return max(usual, _UNLISTED if num_bytes is None else -(-num_bytes // _BYTES_A_PARTITION))
 
 
-def _stage_sessions(cleaning: "Cleaning", state: "history.State | None") -> None:
+@contextmanager
+def _partitions_at_most(run: "Run", number: int) -> Iterator[None]:
+    key = "spark.sql.adaptive.coalescePartitions.initialPartitionNum"
+    before = run.spark.conf.get(key, None)
+    run.spark.conf.set(key, number)
+    try:
+        yield
+    finally:
+        if before is None:
+            run.spark.conf.unset(key)
+        else:
+            run.spark.conf.set(key, before)
+
+
+def _account(cleaning: "Cleaning", counts: Counter[str], stored: dict[str, int]) -> tuple[Account, Refusals]:
+    """What became of the rows: as many as tasks met, against as many as the written files tell."""
+    added = {table: staged.rows - stored.get(table, 0) for table, staged in cleaning.staged.items()}
+    by_reasons = {
+        tuple(json.loads(key.removeprefix(REFUSED))): n for key, n in counts.items() if key.startswith(REFUSED)
+    }
+    if bots := added["bot_events"]:
+        by_reasons[(BOT,)] = bots
+    refusals = refusals_of(by_reasons)
+    return Account(counts[READ], added["events"] + added["impressions"], refusals.rows, counts[REPEATS]), refusals
+
+
+def _stage_sessions(cleaning: "Cleaning", stored: history.Stored) -> None:
     tables, staged = cleaning.run.tables, cleaning.staged
-    sessions = to_sessions(tables.read_staged(staged["events"]), tables.read_staged(staged["impressions"]))
-    if state is None:
-        cleaning.stage("sessions", sessions)
-        return
-    history.stage_changed_sessions(cleaning, state, sessions)
-    days = state.window
+    now = to_sessions(tables.read_staged(staged["events"]), tables.read_staged(staged["impressions"]))
+    history.stage_changed_sessions(cleaning, stored, now)
     for table in ("events", "impressions", "bot_events"):
-        cleaning.replaced[table] = history.changed_days(tables, table, staged[table], days)
+        cleaning.replaced[table] = history.changed_days(tables, table, staged[table], stored.window)

@@ -1,13 +1,13 @@
-"""Actions and impressions, row by row: normalised, given an id, and refused with the reasons that a row shows alone."""
+"""Actions and impressions, row by row: normalised, refused with the reasons that a row shows alone, and given an id."""
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from attune.clean.accounting import NOT_YET
-from attune.clean.redact import redact
 from attune.clean.text import tidy
 from attune.config import Config
 from attune.inputs import FILE, RAW, REASONS, raw_text, refuse, with_file_day
-from attune.schemas import EVENT_TYPES
+from attune.schemas import EVENT_TYPES, TABLES
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -15,13 +15,27 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 AFTER_FILE = "event_ts is after the day of its file"
-KEY, SLOT, CODE, DETAIL, REFUSED = "_key", "_slot", "_code", "_detail", "_refused"
-_ITEMLESS = ("search",)
-_MONEY = ("purchase", "refund")
+KEY, KIND, DETAIL, IDENTITY, STATE = "_key", "_kind", "_detail", "_identity", "_state"
+_SEARCH, _REFUND = map(EVENT_TYPES.index, ("search", "refund"))
 _ONLY_EVENTS = ("value", "quantity", "query", "device", "country")
 _ONLY_IMPRESSIONS = ("price", "propensity")
 _DETAILS = (*_ONLY_EVENTS, *_ONLY_IMPRESSIONS, "position", "campaign_id")
-EVENT_COLUMNS = ("event_id", "user_id", "session_id", "item_id", "event_type", "event_ts", *_DETAILS)
+_IDS = ("event_id", "user_id", "session_id", "item_id")
+ROW_COLUMNS = (*_IDS, KIND, "event_ts", *_DETAILS, "refund_of")
+"""What is known of an action: of one that was just read, or that an earlier run kept."""
+ARRANGED = (KEY, STATE, *ROW_COLUMNS, DETAIL, IDENTITY, FILE, RAW, REASONS, "ds")
+"""Columns of rows that are ready to be put together by user."""
+
+
+class State(IntEnum):
+    """What a row is to the run."""
+
+    NEW = 0
+    KNOWN = 1
+    """Kept by an earlier run."""
+    CONTEXT = 2
+    """An order of earlier days that only serves to find what a refund undoes."""
+    REFUSED = 3
 
 
 def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
@@ -35,15 +49,15 @@ def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
     # Lower case is costly (ICU), and seldom needed.
     exact = F.col("event_type").isin(*EVENT_TYPES)
     event_type = F.when(exact, F.col("event_type")).otherwise(F.lower(F.trim("event_type")))
-    rows = with_file_day(mapped).withColumns(
+    kind = F.nullif(F.array_position(F.array(*map(F.lit, EVENT_TYPES)), event_type), F.lit(0)) - 1
+    rows = with_file_day(mapped).withColumns({KIND: kind.cast("tinyint"), "ds": F.to_date("event_ts")})
+    rows = rows.withColumns(
         {
-            "event_type": event_type,
             "user_id": _id("user_id"),
-            "item_id": F.when(event_type.isin(*_ITEMLESS), F.lit(None)).otherwise(_id("item_id")),
+            "item_id": F.when(F.col(KIND).eqNullSafe(_SEARCH), F.lit(None)).otherwise(_id("item_id")),
             "session_id": _id("session_id"),
             "event_id": _id("event_id"),
-            "query": redact(tidy(F.col("query"), settings.clean.max_text_chars)),
-            "ds": F.to_date("event_ts"),
+            "query": tidy(F.col("query"), settings.clean.max_text_chars),
         }
     )
     clean, dated = settings.clean, F.col("_file_day").isNotNull()
@@ -56,10 +70,10 @@ def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
             AFTER_FILE: dated & (F.col("ds") > F.col("_file_day")),
             NOT_YET[0]: ~dated & (F.col("ds") >= F.lit(settings.as_of)),
             "event_type is missing": F.col("event_type").isNull(),
-            "event_type is unknown": ~F.col("event_type").isin(*EVENT_TYPES),
-            "item_id is missing": F.col("item_id").isNull() & ~F.col("event_type").isin(*_ITEMLESS),
+            "event_type is unknown": F.col("event_type").isNotNull() & F.col(KIND).isNull(),
+            "item_id is missing": F.col("item_id").isNull() & ~F.col(KIND).eqNullSafe(_SEARCH),
             "price is negative": F.col("price") < 0,
-            "value has the wrong sign": F.when(F.col("event_type") == "refund", F.col("value") > 0).otherwise(
+            "value has the wrong sign": F.when(F.col(KIND) == _REFUND, F.col("value") > 0).otherwise(
                 F.col("value") < 0
             ),
             "propensity is not between 0 and 1": ~F.col("propensity").between(0, 1),
@@ -68,20 +82,26 @@ def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
 
 
 def settle(judged: "DataFrame", as_of: "dt.date") -> "DataFrame":
-    """Refused rows with their file, raw text and reasons in place of values; of good rows only what their table keeps."""
+    """Refused rows with their file, raw text and reasons in place of values; of good rows only what their table keeps.
+
+    Columns: STATE, those of ``ROW_COLUMNS``, FILE, RAW, REASONS, ds.
+    """
     import datetime as dt
 
     from pyspark.sql import functions as F
 
-    refused, shown = F.size(REASONS) > 0, F.col("event_type") == "impression"
+    refused, shown = F.size(REASONS) > 0, F.col(KIND) == 0
     arrived = F.coalesce("_file_day", F.lit(as_of - dt.timedelta(days=1)))
-    return judged.withColumn(REFUSED, refused).select(
-        REFUSED,
-        *(F.when(~F.col(REFUSED), _kept(name, shown)).alias(name) for name in EVENT_COLUMNS),
-        F.when(F.col(REFUSED), arrived).otherwise(F.col("ds")).alias("ds"),
-        F.when(F.col(REFUSED), F.col(FILE)).alias(FILE),
-        redact(F.when(F.col(REFUSED), raw_text())).alias(RAW),
-        F.when(F.col(REFUSED), F.array_sort(REASONS)).alias(REASONS),
+    marked = judged.withColumns({STATE: F.when(refused, State.REFUSED.value).otherwise(State.NEW.value).cast("tinyint"),
+                                 "refund_of": F.lit(None).cast("string")})  # fmt: skip
+    is_refused = F.col(STATE) == State.REFUSED.value
+    return marked.select(
+        STATE,
+        *(F.when(~is_refused, _kept(name, shown)).alias(name) for name in ROW_COLUMNS),
+        F.when(is_refused, F.col(FILE)).alias(FILE),
+        F.when(is_refused, raw_text()).alias(RAW),
+        F.when(is_refused, F.sort_array(REASONS)).alias(REASONS),
+        F.when(is_refused, arrived).otherwise(F.col("ds")).alias("ds"),
     )
 
 
@@ -93,35 +113,49 @@ def _kept(name: str, shown: "Column") -> "Column":
     return F.when(shown, F.col(name)) if name in _ONLY_IMPRESSIONS else F.col(name)
 
 
-def identify(rows: "DataFrame", near_duplicate_seconds: float) -> "DataFrame":
-    """Add what rows are told apart by. Equal rows get equal values, whether just read or kept by an earlier run.
+def arrange(rows: "DataFrame") -> "DataFrame":
+    """Add what rows are told apart by; columns ``ARRANGED``. Equal rows get equal values, just read or kept before.
 
-    ``_key`` spreads rows over tasks: by user, refused rows evenly. ``event_id`` becomes a hash of the row where the log
-    has none. ``_slot`` is the time in units of ``near_duplicate_seconds``, ``_code`` the type in the order of the
-    funnel, ``_detail`` a hash of the rest. Two orders within a second may both be real, so there the id counts too.
+    KEY spreads rows over tasks: by user, refused rows evenly. ``event_id`` becomes a hash of the row where the log has
+    none; IDENTITY is its hash, DETAIL one of what else makes two actions different, without the query, which is redacted
+    later.
     """
     from pyspark.sql import functions as F
 
-    detail = F.xxhash64(*_DETAILS)
-    identity = ("user_id", "item_id", "event_type", "event_ts", "session_id")
-    halves = [F.hex(F.xxhash64(F.lit(salt), *identity, "_rest")) for salt in ("a", "b")]
-    hashed = F.lower(F.concat(*(F.lpad(half, 16, "0") for half in halves)))
-    micros = F.unix_micros("event_ts")
-    slot = F.floor(micros / (near_duplicate_seconds * 1e6)) if near_duplicate_seconds else micros
-    distinct = F.lit(True) if not near_duplicate_seconds else F.col("event_type").isin(*_MONEY)
-    return (
-        rows.withColumn("_rest", detail)
-        .withColumn("event_id", F.when(~F.col(REFUSED), F.coalesce("event_id", hashed)))
-        .withColumns(
-            {
-                KEY: F.when(F.col(REFUSED), F.xxhash64(RAW, FILE)).otherwise(F.xxhash64("user_id")),
-                SLOT: slot,
-                CODE: F.array_position(F.array(*map(F.lit, EVENT_TYPES)), F.col("event_type")).cast("int"),
-                DETAIL: F.when(distinct, F.xxhash64("event_id")).otherwise(F.col("_rest")),
-            }
-        )
-        .drop("_rest")
+    refused = F.col(STATE) == State.REFUSED.value
+    described = ("user_id", "item_id", KIND, "event_ts", "session_id", *_DETAILS)
+    halves = [F.lpad(F.hex(F.xxhash64(F.lit(salt), *described)), 16, "0") for salt in ("a", "b")]
+    made = F.when(~refused, F.lower(F.concat(*halves)))
+    keyed = rows.withColumns(
+        {
+            KEY: F.when(refused, F.xxhash64(RAW, FILE)).otherwise(F.xxhash64("user_id")),
+            DETAIL: F.xxhash64(*(name for name in _DETAILS if name != "query")),
+            "event_id": F.coalesce("event_id", made),
+        }
     )
+    return keyed.withColumn(IDENTITY, F.xxhash64("event_id")).select(*ARRANGED)
+
+
+def as_rows(table: str, stored: "DataFrame", state: State) -> "DataFrame":
+    """Rows of a published table as the actions that they were made from; columns as of ``settle``."""
+    from pyspark.sql import functions as F
+
+    kind = F.array_position(F.array(*map(F.lit, EVENT_TYPES)), F.col("event_type")) - 1
+    if table == "impressions":
+        stored = stored.withColumnsRenamed({"impression_id": "event_id", "shown_ts": "event_ts"})
+        kind = F.lit(EVENT_TYPES.index("impression"))
+    types = {column.name: column.type for name in ("bot_events", "events") for column in TABLES[name].columns}
+    present = {name: F.col(name) if name in stored.columns else F.lit(None).cast(types[name])
+               for name in (*_IDS, "event_ts", *_DETAILS, "refund_of")}  # fmt: skip
+    nothing = {name: F.lit(None).cast("string") for name in (FILE, RAW)} | {REASONS: F.lit(None).cast("array<string>")}
+    columns = {
+        STATE: F.lit(state.value).cast("tinyint"),
+        KIND: kind.cast("tinyint"),
+        **present,
+        **nothing,
+        "ds": F.col("ds"),
+    }
+    return stored.select(*(columns[name].alias(name) for name in (STATE, *ROW_COLUMNS, FILE, RAW, REASONS, "ds")))
 
 
 def _id(name: str) -> "Column":

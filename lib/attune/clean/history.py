@@ -12,9 +12,9 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from attune.clean import catalogue, reviews
-from attune.clean.events import REFUSED
+from attune.clean.actions import PURCHASE, REFUND
+from attune.clean.events import KIND, STATE, State, as_rows
 from attune.clean.sessions import to_sessions
-from attune.clean.visits import CONTEXT, as_actions, union_types
 from attune.errors import InputError
 from attune.tables import StagedTable, Tables, conform
 
@@ -30,7 +30,7 @@ _LONGEST_SESSION_DAYS = 31
 
 
 @dataclass(frozen=True)
-class State:
+class Stored:
     """What earlier runs left on the days that the new rows may change."""
 
     window: set[str]
@@ -39,8 +39,8 @@ class State:
     """The new rows, held."""
     touched: "DataFrame"
     """Earlier actions of the users of the new rows, and orders that a refund among them may undo."""
-    rest: "DataFrame"
-    """Earlier rows of other users, as they go into the tables again."""
+    rest: "dict[str, DataFrame]"
+    """Earlier rows of other users by table, as they go into it again."""
     num_rows: dict[str, int]
     """Rows of each table on these days so far."""
 
@@ -62,7 +62,7 @@ def check_key(run: "Run", key_id: str | None) -> None:
             )
 
 
-def load_state(cleaning: "Cleaning", rows: "DataFrame") -> State | None:
+def load_state(cleaning: "Cleaning", rows: "DataFrame") -> Stored | None:
     """What earlier runs left around new rows of the log; None for a run over all days, or the first."""
     from pyspark.sql import functions as F
 
@@ -72,7 +72,7 @@ def load_state(cleaning: "Cleaning", rows: "DataFrame") -> State | None:
             cleaning.replaced["quarantine"] = interval(run)
         return None
     new = cleaning.cache(rows)
-    good = new.where(~F.col(REFUSED))
+    good = new.where(F.col(STATE) == State.NEW.value)
     users = cleaning.cache(good.select("user_id").distinct())
     days = _days(good) | _days_of_later_refunds(run, good)
     window = neighbours(days)
@@ -81,17 +81,17 @@ def load_state(cleaning: "Cleaning", rows: "DataFrame") -> State | None:
     touched = cleaning.cache(
         reduce(
             lambda a, b: a.unionByName(b),
-            (as_actions(table, df.join(users, "user_id", "left_semi")) for table, df in stored.items()),
+            (as_rows(table, df.join(users, "user_id", "left_semi"), State.KNOWN) for table, df in stored.items()),
         )
     )
     orders = _orders(run, good.unionByName(touched), window)
-    rest = [_as_written(table, df.join(users, "user_id", "left_anti")) for table, df in stored.items()]
+    rest = {table: df.join(users, "user_id", "left_anti") for table, df in stored.items()}
     cleaning.replaced["quarantine"] = interval(run)
-    return State(
+    return Stored(
         window,
         new,
         touched.unionByName(orders),
-        reduce(lambda a, b: a.unionByName(b), rest),
+        {table: conform(df, table) for table, df in rest.items()},
         {table: tables.rows(table, partitions=window) for table in _ACTIONS},
     )
 
@@ -121,7 +121,7 @@ def _days_of_later_refunds(run: "Run", good: "DataFrame") -> set[str]:
     """Days of refunds that are there already and may undo an order among the new rows."""
     from pyspark.sql import functions as F
 
-    bought = good.where(F.col("event_type") == "purchase")
+    bought = good.where(F.col(KIND) == PURCHASE)
     span = bought.agg(F.min("ds").alias("first"), F.max("ds").alias("last")).first()
     if span is None or span["first"] is None:
         return set()
@@ -134,7 +134,7 @@ def _orders(run: "Run", actions: "DataFrame", window: set[str]) -> "DataFrame":
     """Orders before the days at hand that a refund among some actions may undo."""
     from pyspark.sql import functions as F
 
-    refunds = actions.where(F.col("event_type") == "refund")
+    refunds = actions.where(F.col(KIND) == REFUND)
     span = refunds.agg(F.min("ds").alias("first"), F.max("ds").alias("last")).first()
     days: set[str] = set()
     if span is not None and span["first"] is not None:
@@ -142,23 +142,10 @@ def _orders(run: "Run", actions: "DataFrame", window: set[str]) -> "DataFrame":
         days = _days_between(run, first, span["last"]) - window
     bought = run.tables.read("events", partitions=days).where(F.col("event_type") == "purchase")
     pairs = refunds.select("user_id", "item_id").distinct()
-    return as_actions("events", bought.join(pairs, ["user_id", "item_id"], "left_semi")).withColumn(
-        CONTEXT, F.lit(True)
-    )
+    return as_rows("events", bought.join(pairs, ["user_id", "item_id"], "left_semi"), State.CONTEXT)
 
 
-def _as_written(table: str, rows: "DataFrame") -> "DataFrame":
-    """Rows of a table among those of all the tables that are written together."""
-    from pyspark.sql import functions as F
-
-    columns = (
-        F.col(name) if name in rows.columns else F.lit(None).cast(type_).alias(name)
-        for name, type_ in union_types().items()
-    )
-    return rows.select(F.lit(table).alias("_table"), *columns)
-
-
-def stage_changed_sessions(cleaning: "Cleaning", state: State, now: "DataFrame") -> None:
+def stage_changed_sessions(cleaning: "Cleaning", state: Stored, now: "DataFrame") -> None:
     """Stage sessions of the days at hand: those that changed anew, the others as they were.
 
     Args:

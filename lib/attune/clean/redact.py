@@ -3,11 +3,20 @@
 from typing import TYPE_CHECKING
 
 import pandas as pd
+import pyarrow as pa
 
 from attune.redaction import GUARD, redact_text
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
+
+
+def redact_texts(texts: pa.Array) -> pa.Array:
+    """``attune.redaction.redact_text`` of each text, equal texts once; bytes that are not UTF-8 become U+FFFD."""
+    encoded = texts.dictionary_encode()
+    distinct = encoded.dictionary.cast(pa.binary()).to_pylist()
+    redacted = [redact_text(text.decode("utf-8", "replace")) for text in distinct]
+    return pa.array(redacted, pa.string()).take(encoded.indices)
 
 
 def redact(column: "Column") -> "Column":

@@ -1,107 +1,179 @@
-"""A user's actions in time: cut into visits, and scored for how much they look like a bot's."""
+"""A user's actions in time: cut into visits, scored for how much they look like a bot's, and told as sessions."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attune.clean.actions import FIRST_OF_DAY
-from attune.clean.events import KEY
-from attune.config import Bots, Clean
+import numpy as np
+import pyarrow as pa
+
+from attune.clean.actions import Actions
+from attune.clean.arrays import codes, hex_ids, whole
+from attune.config import Bots
+from attune.schemas import TABLES
 from attune.tables import conform
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 COMPUTED = "^s-[0-9a-f]{32}$"
 """Form of the session ids that are made here; any other is the log's own and stays."""
+SIGNALS = ("rate", "breadth", "regularity")
 
 
-def sessionize(rows: "DataFrame", settings: Clean) -> "DataFrame":
-    """Give each action its session and each user's day its bot score. One sort, by time within the user.
+@dataclass(frozen=True)
+class Timeline:
+    """Actions by time within the user. The other arrays are in this order, too."""
 
-    A session ends after a pause longer than ``session_gap_minutes``, also across midnight; its id is a hash of the user
-    and its first moment. A session id of the log's own stays. Where the first row of a session comes from an earlier run
-    it brings its session along, which may have begun before the rows at hand.
+    order: np.ndarray
+    """Rows, the earliest action of a user first."""
+    first: np.ndarray
+    """Whether it is the user's first."""
+    pause: np.ndarray
+    """Microseconds since the user's action before, int64; 0 for the first."""
+
+
+def in_time(actions: Actions) -> Timeline:
+    """Order actions by time within the user."""
+    order = np.lexsort((actions.identity, actions.micros, actions.user))
+    user, micros = actions.user[order], actions.micros[order]
+    first = np.ones(len(order), bool)
+    first[1:] = user[1:] != user[:-1]
+    pause = np.where(first, 0, np.diff(micros, prepend=micros[:1]))
+    return Timeline(order, first, pause)
+
+
+def cut_visits(time: Timeline, given: np.ndarray, gap_minutes: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cut each user's actions into visits: one ends after a longer pause, also across midnight.
+
+    Args:
+        given: by place in the timeline, whether the log names the session.
+
+    Returns:
+        The visit of each place in the timeline; of each visit the place that names it: its first action that the log
+        names no session for, or its first where there is none such.
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    in_order = Window.partitionBy(KEY, "user_id").orderBy("ds", "event_ts", "event_id")
-    timed = rows.withColumns(
-        {
-            "_pause": (F.unix_micros("event_ts") - F.lag(F.unix_micros("event_ts")).over(in_order)) / 1e6,
-            "_same_day": F.lag("ds").over(in_order) == F.col("ds"),
-        }
-    )
-    given = F.when(~F.col("session_id").rlike(COMPUTED), F.col("session_id"))
-    starts = F.coalesce(F.col("_pause") > settings.session_gap_minutes * 60, F.lit(True))
-    start = F.when(starts, F.coalesce("session_id", _session_id()))
-    scored = bot_score(timed, settings.bots).withColumn("_start", F.when(given.isNull(), start))
-    so_far = in_order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    return scored.withColumn(
-        "session_id", F.coalesce(given, F.last("_start", ignorenulls=True).over(so_far), _session_id())
-    ).drop("_pause", "_same_day", "_start")
+    starts = np.flatnonzero(time.first | (time.pause > gap_minutes * 60e6))
+    visit = np.zeros(len(given), np.int64)
+    visit[starts] = 1
+    visit = np.cumsum(visit) - 1
+    if not given.any():
+        return visit, starts
+    places = np.where(given, len(given), np.arange(len(given)))
+    first_free = np.minimum.reduceat(places, starts)
+    return visit, np.where(first_free == len(given), starts, first_free)
 
 
-def _session_id() -> "Column":
-    from pyspark.sql import functions as F
-
-    halves = [F.lpad(F.hex(F.xxhash64(F.lit(salt), "user_id", "event_ts")), 16, "0") for salt in ("a", "b")]
-    return F.concat(F.lit("s-"), F.lower(F.concat(*halves)))
+def session_ids(user_hash: np.ndarray, micros: np.ndarray) -> pa.Array:
+    """Ids of sessions: 128 bits from the hash of the user and the first moment, so the same on every run."""
+    return hex_ids("s-", user_hash, micros)
 
 
-def bot_score(timed: "DataFrame", settings: Bots) -> "DataFrame":
-    """Add ``bot_score`` of each user's day: the largest of three ratios to its limit, above 1 for a bot; and its name.
+def bot_scores(at: Actions, time: Timeline, first_of_day: np.ndarray, settings: Bots) -> tuple[np.ndarray, np.ndarray]:
+    """Score of each user's day: the largest of three ratios to its limit, above 1 for a bot. All by place in the timeline.
 
     Rate is the actions of the day; breadth the distinct items; regularity the limit of the coefficient of variation of
-    the pauses divided by it, on days of at least ``min_events``. Needs ``_pause`` in seconds and ``_same_day``.
+    the pauses divided by it, on days of at least ``min_events``. Returns the scores and the place in ``SIGNALS`` of the
+    ratio that gave each.
     """
-    from pyspark.sql import Window
-    from pyspark.sql import functions as F
-
-    day = Window.partitionBy(KEY, "user_id", "ds")
-    pause = F.when(F.col("_same_day"), F.col("_pause"))
-    moments = {
-        "_n": F.count(F.lit(1)),
-        "_items": F.count_if(F.col(FIRST_OF_DAY) & F.col("item_id").isNotNull()),
-        "_pauses": F.sum(pause),
-        "_squares": F.sum(pause * pause),
-    }
-    counted = timed.withColumns({name: column.over(day) for name, column in moments.items()})
-    num = F.col("_n") - 1
-    mean = F.try_divide(F.col("_pauses"), num)
-    deviation = F.sqrt(F.greatest(F.try_divide(F.col("_squares"), num) - mean * mean, F.lit(0.0)))
+    if not len(at):
+        return np.empty(0), np.empty(0, np.int64)
+    new_day = time.first.copy()
+    new_day[1:] |= at.day[1:] != at.day[:-1]
+    starts = np.flatnonzero(new_day)
+    counts = np.diff(np.append(starts, len(at)))
+    items = np.add.reduceat((first_of_day & (at.item >= 0)).astype(np.int64), starts)
+    pause = np.where(new_day, 0.0, time.pause / 1e6)
+    between = np.maximum(counts - 1, 1)
+    mean = np.add.reduceat(pause, starts) / between
+    deviation = np.sqrt(np.maximum(np.add.reduceat(pause * pause, starts) / between - mean * mean, 0))
     # Actions of one moment (the lines of an order, a page of impressions) have no rhythm.
-    variation = F.when(mean > 0, F.greatest(F.try_divide(deviation, mean), F.lit(1e-3)))
-    signals = {
-        "rate": F.col("_n") / settings.events_per_day,
-        "breadth": F.col("_items") / settings.items_per_day,
-        "regularity": F.when(F.col("_n") >= settings.min_events, settings.min_pause_variation / variation),
+    judged = (counts >= settings.min_events) & (mean > 0)
+    variation = np.maximum(np.divide(deviation, mean, out=np.ones_like(mean), where=judged), 1e-3)
+    ratios = np.stack(
+        [
+            counts / settings.events_per_day,
+            items / settings.items_per_day,
+            np.where(judged, settings.min_pause_variation / variation, 0.0),
+        ]
+    )
+    return np.repeat(ratios.max(axis=0), counts), np.repeat(ratios.argmax(axis=0), counts)
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """One element a session."""
+
+    row: np.ndarray
+    """A row of it: whose user and session id are those of all."""
+    start: np.ndarray
+    """First action, microseconds."""
+    end: np.ndarray
+    """Last action, microseconds."""
+    num_events: np.ndarray
+    num_items: np.ndarray
+    converted: np.ndarray
+
+
+def sum_up(session: np.ndarray, item: np.ndarray, micros: np.ndarray, bought: np.ndarray) -> Sessions:
+    """Sessions from their actions. ``session`` and ``item`` are codes of each action's; an item of -1 is none."""
+    order = np.lexsort((item, session))
+    session, item, micros = session[order], item[order], micros[order]
+    new = np.ones(len(order), bool)
+    new[1:] = session[1:] != session[:-1]
+    starts = np.flatnonzero(new)
+    other = new.copy()
+    other[1:] |= item[1:] != item[:-1]
+    if not len(starts):
+        none = np.empty(0, np.int64)
+        return Sessions(none, none, none, none, none, none.astype(bool))
+    return Sessions(
+        order[starts],
+        np.minimum.reduceat(micros, starts),
+        np.maximum.reduceat(micros, starts),
+        np.diff(np.append(starts, len(order))),
+        np.add.reduceat((other & (item >= 0)).astype(np.int64), starts),
+        np.logical_or.reduceat(bought[order], starts),
+    )
+
+
+def session_table(found: Sessions, user_id: pa.Array, session_id: pa.Array) -> pa.Table:
+    """Table sessions but its day. ``user_id`` and ``session_id``: of each action."""
+    rows = pa.array(found.row)
+    columns = {
+        "session_id": session_id.take(rows),
+        "user_id": user_id.take(rows),
+        "start_ts": pa.array(found.start, pa.timestamp("us", "UTC")),
+        "end_ts": pa.array(found.end, pa.timestamp("us", "UTC")),
+        "num_events": pa.array(found.num_events.astype(np.int32)),
+        "num_items": pa.array(found.num_items.astype(np.int32)),
+        "converted": pa.array(found.converted),
     }
-    strongest = F.greatest(
-        *(F.struct(F.coalesce(s, F.lit(0.0)).alias("score"), F.lit(n).alias("signal")) for n, s in signals.items())
-    )
-    return (
-        counted.withColumn("_bot", strongest)
-        .withColumns({"bot_score": F.col("_bot.score"), "bot_signal": F.col("_bot.signal")})
-        .drop("_bot", *moments)
-    )
+    return pa.table({name: columns[name] for name in TABLES["sessions"].names[:-1]})
 
 
 def to_sessions(events: "DataFrame", impressions: "DataFrame") -> "DataFrame":
-    """Table sessions from kept actions and impressions. Grain: one visit."""
+    """Table sessions from tables events and impressions. Grain: one visit."""
     from pyspark.sql import functions as F
+    from pyspark.sql.types import StructType
 
-    acted = events.select("user_id", "session_id", "item_id", F.col("event_ts").alias("ts"), "event_type")
+    bought = (F.col("event_type") == "purchase").alias("bought")
+    acted = events.select("user_id", "session_id", "item_id", F.col("event_ts").alias("ts"), bought)
     shown = impressions.select(
-        "user_id", "session_id", "item_id", F.col("shown_ts").alias("ts"), F.lit("impression").alias("event_type")
+        "user_id", "session_id", "item_id", F.col("shown_ts").alias("ts"), F.lit(False).alias("bought")
     )
-    visits = acted.unionByName(shown).groupBy("user_id", "session_id")
-    return conform(
-        visits.agg(
-            F.min("ts").alias("start_ts"),
-            F.max("ts").alias("end_ts"),
-            F.count("*").alias("num_events"),
-            F.size(F.collect_set(F.when(F.col("item_id").isNotNull(), F.xxhash64("item_id")))).alias("num_items"),
-            F.max(F.col("event_type") == "purchase").alias("converted"),
-        ).withColumn("ds", F.to_date("start_ts")),
-        "sessions",
-    )
+    by_user = acted.unionByName(shown).repartition("user_id")
+    found = by_user.mapInArrow(_sessions_of_users, StructType(TABLES["sessions"].struct().fields[:-1]))
+    return conform(found.withColumn("ds", F.to_date("start_ts")), "sessions")
+
+
+def _sessions_of_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    held = list(batches)
+    if not held:
+        return
+    rows = pa.Table.from_batches(held).combine_chunks()
+    users, sessions = codes(rows["user_id"]), codes(rows["session_id"])
+    pair = users.astype(np.int64) * (int(sessions.max(initial=0)) + 1) + sessions
+    micros, bought = rows["ts"].cast(pa.int64()).to_numpy(), rows["bought"].to_numpy()
+    found = sum_up(pair, codes(rows["item_id"]), micros, bought)
+    yield from session_table(found, whole(rows["user_id"]), whole(rows["session_id"])).to_batches()

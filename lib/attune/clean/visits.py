@@ -1,93 +1,191 @@
-"""From judged events to the tables made of them, in one pass: one shuffle by user, one write."""
+"""All actions of some users to the rows of the tables made of them: a plain function of Arrow columns, run on each partition.
 
-from typing import TYPE_CHECKING
+Everything that one user's actions say of each other is decided here, in memory, once the actions of a user lie together.
+"""
 
-from attune.clean.actions import REPEAT, relate
-from attune.clean.events import EVENT_COLUMNS, KEY, REFUSED, identify
-from attune.clean.sessions import sessionize
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from attune.clean.actions import DAY_MICROS, IMPRESSION, PURCHASE, REFUND, Actions, relate
+from attune.clean.arrays import codes, text_hash, whole
+from attune.clean.events import DETAIL, IDENTITY, KEY, KIND, STATE, State
+from attune.clean.redact import redact_texts
+from attune.clean.sessions import (
+    COMPUTED,
+    SIGNALS,
+    Timeline,
+    bot_scores,
+    cut_visits,
+    in_time,
+    session_ids,
+    session_table,
+    sum_up,
+)
 from attune.config import Clean
-from attune.inputs import FILE, RAW, REASONS
-from attune.schemas import TABLES
+from attune.inputs.names import FILE, RAW, REASONS
+from attune.schemas import EVENT_TYPES, TABLES
+from attune.staging import Part
 
-if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Observation
-
-WRITTEN = ("events", "impressions", "bot_events", "quarantine")
+WRITTEN = ("events", "impressions", "bot_events", "sessions", "quarantine")
 """Tables that one pass over the log writes together."""
-CONTEXT = "_context"
-"""Marks orders of earlier runs that only serve to find what a refund undoes."""
+READ, REPEATS, REFUSED = "read", "repeats", "refused "
+_RENAMED = {"impression_id": "event_id", "shown_ts": "event_ts"}
 
 
-def arrange(rows: "DataFrame", settings: Clean, repeats: "Observation") -> "DataFrame":
-    """Rows of the tables in ``WRITTEN``, named by column ``_table``; repeats are counted and dropped.
+def settle_users(rows: pa.Table, settings: Clean) -> tuple[Iterator[Part], Counter[str]]:
+    """What becomes of all rows of some users.
 
     Args:
-        rows: judged and settled rows of the log, and rows that earlier runs kept of the same users. Columns: those of
-            ``EVENT_COLUMNS``, ds, refund_of, _refused, _context and, of refused rows, their file, raw text and reasons.
-        repeats: gets the number of ``repeats``.
+        rows: columns of ``events.ARRANGED``, each in one piece.
+
+    Returns:
+        Rows of the tables in ``WRITTEN``, a day of a table at a time, put together only when they are asked for. Numbers
+        of rows: ``READ`` of the log; of these, ``REPEATS`` that were dropped; ``REFUSED`` and a list of reasons as JSON,
+        refused for just these.
     """
-    from pyspark.sql import functions as F
+    state = rows[STATE].to_numpy()
+    good, refused = np.flatnonzero(state != State.REFUSED), np.flatnonzero(state == State.REFUSED)
+    queries = redact_texts(whole(rows["query"]))
+    actions = _actions(rows, queries, settings)
+    relations = relate(actions.take(good), settings)
+    counts = Counter({READ: int((state == State.NEW).sum()) + len(refused), REPEATS: int(relations.repeat.sum())})
+    counts.update(REFUSED + json.dumps(why) for why in whole(rows[REASONS]).take(pa.array(refused)).to_pylist())
 
-    spread = identify(rows, settings.near_duplicate_seconds).repartition(KEY)
-    related = relate(spread, settings).observe(repeats, F.count_if(F.col(REPEAT)).alias("repeats"))
-    single = related.where(~F.col(REPEAT) & ~F.col(CONTEXT))
-    return to_tables(sessionize(single, settings))
+    # From here on in the order of time; ``place`` names the row of each action.
+    single = np.flatnonzero(~relations.repeat & (state[good] != State.CONTEXT))
+    time = in_time(actions.take(good[single]))
+    among_good = single[time.order]
+    place = good[among_good]
+    at = actions.take(place)
+    score, signal = bot_scores(at, time, relations.first_of_day[among_good], settings.bots)
+    session_id, session = _sessions(rows, place, at, time, settings)
+    clicks, orders = (np.where(r >= 0, good[r], -1)[among_good] for r in (relations.click, relations.order))
+    found = {
+        "query": queries.take(pa.array(place)),
+        "session_id": session_id,
+        "event_type": pa.array(EVENT_TYPES).take(pa.array(at.kind)),
+        **_related(rows, place, at, clicks, orders),
+        "bot_score": pa.array(score),
+        "bot_signal": pa.array(SIGNALS).take(pa.array(signal)),
+    }
+    return chain(
+        _by_table(rows, found, place, at),
+        _visits(rows, place, at, session, session_id, score),
+        _quarantine(rows, refused),
+    ), counts
 
 
-def to_tables(marked: "DataFrame") -> "DataFrame":
-    """Columns of all tables in ``WRITTEN``, null where a row's own table lacks them."""
-    from pyspark.sql import functions as F
+def _by_table(rows: pa.Table, found: Mapping[str, pa.Array], place: np.ndarray, at: Actions) -> Iterator[Part]:
+    bot, shown = found["bot_score"].to_numpy() > 1, at.kind == IMPRESSION
+    for name, part in {"events": ~bot & ~shown, "impressions": ~bot & shown, "bot_events": bot}.items():
+        for day, chosen in _days(at.day, np.flatnonzero(part)):
+            yield name, day, _of_table(name, rows, found, place, chosen)
 
-    refused, bot = F.col(REFUSED), F.col("bot_score") > 1
-    table = (
-        F.when(refused, "quarantine").when(bot, "bot_events")
-        .when(F.col("event_type") == "impression", "impressions").otherwise("events")
-    )  # fmt: skip
-    named = marked.withColumn("_table", table).withColumns(
-        {
-            "impression_id": F.col("event_id"),
-            "shown_ts": F.col("event_ts"),
-            "clicked": F.col("click_id").isNotNull(),
-            "source": F.lit("events"),
-            "file": F.col(FILE),
-            "raw": F.col(RAW),
-            "reasons": F.col(REASONS),
-        }
+
+def _visits(
+    rows: pa.Table, place: np.ndarray, at: Actions, session: np.ndarray, session_id: pa.Array, score: np.ndarray
+) -> Iterator[Part]:
+    """Sessions of people, of each the day that it starts on."""
+    people = np.flatnonzero(score <= 1)
+    of = at.take(people)
+    visits = sum_up(session[people], of.item, of.micros, of.kind == PURCHASE)
+    users = whole(rows["user_id"]).take(pa.array(place[people]))
+    table = session_table(visits, users, session_id.take(pa.array(people)))
+    for day, chosen in _days(visits.start // DAY_MICROS, np.arange(len(visits.start))):
+        yield "sessions", day, table.take(pa.array(chosen))
+
+
+def _days(day: np.ndarray, chosen: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Each day, as YYYY-MM-DD, with those of the chosen elements that are of it, in their order."""
+    by_day = chosen[np.argsort(day[chosen], kind="stable")]
+    values, starts = np.unique(day[by_day], return_index=True)
+    for value, of_day in zip(values, np.split(by_day, starts)[1:], strict=True):
+        yield str(np.datetime64(int(value), "D")), of_day
+
+
+def _actions(rows: pa.Table, queries: pa.Array, settings: Clean) -> Actions:
+    kind = whole(rows[KIND]).fill_null(-1).to_numpy(zero_copy_only=False)
+    identity = rows[IDENTITY].to_numpy()
+    detail = rows[DETAIL].to_numpy() ^ text_hash(queries)
+    # Two orders within a second may both be real, so there the id counts.
+    by_id = np.isin(kind, (PURCHASE, REFUND)) if settings.near_duplicate_seconds else np.ones(len(kind), bool)
+    return Actions(
+        user=codes(rows["user_id"]),
+        item=codes(rows["item_id"]),
+        micros=whole(rows["event_ts"]).cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False),
+        kind=kind,
+        detail=np.where(by_id, identity, detail),
+        identity=identity,
+        known=rows[STATE].to_numpy() != State.NEW,
     )
-    return named.select("_table", *(_of_its_tables(name) for name in union_types()))
 
 
-def union_types() -> dict[str, str]:
-    """Columns of all tables in ``WRITTEN`` with their types; ds, that they are partitioned by, last."""
-    types = {column.name: column.type for table in WRITTEN for column in TABLES[table].columns}
-    return {name: types[name] for name in types if name != "ds"} | {"ds": types["ds"]}
+def _related(
+    rows: pa.Table, place: np.ndarray, at: Actions, click: np.ndarray, order: np.ndarray
+) -> dict[str, pa.Array]:
+    """The click that each impression caused, and the order that each refund undoes: one that an earlier run found stays
+    unless there is a later one."""
+    ids = whole(rows["event_id"])
+    before = whole(rows["refund_of"]).take(pa.array(place))
+    undone = pc.coalesce(ids.take(pa.array(order, mask=order < 0)), before)
+    return {
+        "click_id": ids.take(pa.array(click, mask=click < 0)),
+        "clicked": pa.array(click >= 0),
+        "refund_of": pc.if_else(pa.array(at.kind == REFUND), undone, pa.scalar(None, pa.string())),
+    }
 
 
-def _of_its_tables(name: str) -> "Column":
-    from pyspark.sql import functions as F
+def _sessions(
+    rows: pa.Table, place: np.ndarray, at: Actions, time: Timeline, settings: Clean
+) -> tuple[pa.Array, np.ndarray]:
+    """Session id of each action, and a code that is equal for actions of one user's session.
 
-    holders = [table for table in WRITTEN if name in TABLES[table].names]
-    value = F.col(name).cast(union_types()[name])
-    return (value if len(holders) == len(WRITTEN) else F.when(F.col("_table").isin(*holders), value)).alias(name)
+    A session id of the log's own stays. Where the first action of a session comes from an earlier run it brings its
+    session along, which may have begun before the actions at hand.
+    """
+    told = whole(rows["session_id"]).take(pa.array(place))
+    given = pc.invert(pc.match_substring_regex(told, COMPUTED)).fill_null(False).to_numpy(zero_copy_only=False)
+    visit, named_by = cut_visits(time, given, settings.session_gap_minutes)
+    fresh = session_ids(rows[KEY].to_numpy()[place][named_by], at.micros[named_by])
+    ids = pc.coalesce(told.take(pa.array(named_by)), fresh).take(pa.array(visit))
+    if not given.any():
+        return ids, visit
+    own = codes(pa.chunked_array([told]))
+    _, pair = np.unique(at.user.astype(np.int64) * (int(own.max()) + 1) + own, return_inverse=True)
+    return pc.if_else(pa.array(given), told, ids), np.where(given, pair + len(named_by), visit)
 
 
-def as_actions(table: str, rows: "DataFrame") -> "DataFrame":
-    """Rows of a table as the actions that they were made from: what a later run needs of them."""
-    from pyspark.sql import functions as F
+def _of_table(
+    name: str, rows: pa.Table, found: Mapping[str, pa.Array], place: np.ndarray, chosen: np.ndarray
+) -> pa.Table:
+    """Chosen actions with the columns of a table but its day: those that were found out here, the others as they came."""
+    of_action, of_row = pa.array(chosen), pa.array(place[chosen])
+    columns = {}
+    for column in TABLES[name].names[:-1]:
+        source = _RENAMED.get(column, column)
+        columns[column] = found[source].take(of_action) if source in found else whole(rows[source]).take(of_row)
+    return pa.table(columns)
 
-    if table == "impressions":
-        rows = rows.withColumnsRenamed({"impression_id": "event_id", "shown_ts": "event_ts"}).withColumn(
-            "event_type", F.lit("impression")
+
+def _quarantine(rows: pa.Table, refused: np.ndarray) -> Iterator[Part]:
+    """Table quarantine, personal data redacted."""
+    day = whole(rows["ds"]).cast(pa.int32()).fill_null(0).to_numpy(zero_copy_only=False)
+    for value, chosen in _days(day, refused):
+        picked = pa.array(chosen)
+        columns = {
+            "source": pa.array(["events"] * len(chosen)),
+            "file": whole(rows[FILE]).take(picked),
+            "raw": redact_texts(whole(rows[RAW]).take(picked)),
+            "reasons": whole(rows[REASONS]).take(picked),
+        }
+        yield (
+            "quarantine",
+            value,
+            pa.table({name: columns[name] for name in TABLES["quarantine"].names if name != "ds"}),
         )
-    types = union_types()
-    present = {name: F.col(name) if name in rows.columns else F.lit(None).cast(types[name])
-               for name in (*EVENT_COLUMNS, "refund_of", "ds")}  # fmt: skip
-    return unrefused(rows.select(*(column.alias(name) for name, column in present.items())))
-
-
-def unrefused(rows: "DataFrame") -> "DataFrame":
-    """Rows that were not refused, with the columns that tell of refused ones."""
-    from pyspark.sql import functions as F
-
-    nothing = {name: F.lit(None).cast("string") for name in (FILE, RAW)} | {REASONS: F.lit(None).cast("array<string>")}
-    return rows.withColumns({REFUSED: F.lit(False), CONTEXT: F.lit(False), **nothing})

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _ADDED = (CORRUPT, FILE)
 _NO_REASON = "array<string>"
+_BETWEEN = "\x1f"
+"""Between reasons while they are put together: Unicode's unit separator, which no setting holds."""
 
 
 def map_columns(raw: "DataFrame", name: str, source: Input) -> "DataFrame":
@@ -97,7 +99,9 @@ def _any(conditions: "Mapping[str, Column]") -> "Column":
 def _texts(conditions: "Mapping[str, Column]") -> "Column":
     from pyspark.sql import functions as F
 
-    return F.array_compact(F.array(*(F.when(condition, F.lit(why)) for why, condition in conditions.items())))
+    # No function with a lambda: Spark would compile neither it nor what stands around it. One without texts is [""].
+    held = F.concat_ws(_BETWEEN, *(F.when(condition, F.lit(why)) for why, condition in conditions.items()))
+    return F.when(held == "", _none()).otherwise(F.split(held, _BETWEEN))
 
 
 def _none() -> "Column":
