@@ -7,8 +7,6 @@ Real data are read from ../shared/data.
 
 import datetime as dt
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from measured import machine
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -77,16 +76,6 @@ def measure(name: str) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    return {
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(psutil.virtual_memory().total / 2**30),
-        "processor": _processor(),
-        "python": platform.python_version(),
-    }
-
-
 def timed(command: list[str], log: Path) -> tuple[int, float, int]:
     """Exit status, wall seconds, and the peak of the memory of the whole process tree in bytes.
 
@@ -112,11 +101,6 @@ def _pss(process: psutil.Process) -> int:
 
 def _chosen(metrics: dict[str, Any] | None, *names: str) -> dict[str, Any] | None:
     return metrics and {name: metrics[name] for name in names if name in metrics}
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":
