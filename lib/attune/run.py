@@ -8,13 +8,15 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attune import config
+from attune.disk import explain_full_disk, is_full_disk
 from attune.errors import AttuneError
 from attune.models.store import ModelStore
 from attune.redaction import Redacting, redact_text
@@ -148,12 +150,25 @@ class Run:
         self.summary["skipped"][what] = reason
         self.log(f"skipped {what}: {reason}")
 
+    def explain_full_disk(self, error: BaseException) -> AttuneError | None:
+        """Say which disk is full, where that is the cause of an error."""
+        if not is_full_disk(error):
+            return None
+        from attune.session import local_dirs
+
+        setting, folders = local_dirs(self.settings.spark)
+        return explain_full_disk(error, {"workspace": [self.settings.workspace], setting: folders})
+
     def save_summary(self) -> None:
         """Write the summary as it stands, in one step."""
         file = self.folder / "summary.json"
         draft = file.with_suffix(".tmp")
         text = json.dumps(self.summary, indent=2, default=str, ensure_ascii=False)
-        draft.write_text(text + "\n", encoding="utf-8")
+        try:
+            draft.write_text(text + "\n", encoding="utf-8")
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
         draft.replace(file)
 
     def log(self, message: str, **fields: object) -> None:
@@ -232,10 +247,18 @@ def start(name: str, settings: config.Config, options: Mapping[str, bool] | None
 
 def execute(work: Job, settings: config.Config, options: Mapping[str, bool] | None = None) -> int:
     """Run a job to its end and write its summary, whatever happens. Returns the exit status."""
-    run = start(work.name, settings, options)
-    _log_to(run.folder / "log.jsonl")
+    try:
+        run = start(work.name, settings, options)
+        _log_to(run.folder / "log.jsonl")
+    except OSError as error:
+        full = explain_full_disk(error, {"workspace": [settings.workspace]})
+        if full is None:
+            raise
+        print(f"attune {work.name}: error: {full}", file=sys.stderr)
+        return full.exit_status
     status = perform(work, run)
-    print(run.folder / "summary.json", flush=True)
+    if (summary := run.folder / "summary.json").exists():
+        print(summary, flush=True)
     return status
 
 
@@ -248,24 +271,57 @@ def perform(work: Job, run: Run) -> int:
         work.body(run)
         run.summary["status"] = "done"
     except Exception as error:  # noqa: BLE001 - whatever it is, it goes into the summary
-        from attune.inputs import explain_spark_error
-
-        known = explain_spark_error(error) or error
-        status = known.exit_status if isinstance(known, AttuneError) else 1
-        told = str(known) if status != 1 else f"{type(known).__name__}: {str(known).strip().partition(chr(10))[0]}"
-        told = redact_text(told)
-        run.summary.update(status="failed", error=told, error_type=type(known).__name__)
-        _log.error(f"{work.name}: {told}", extra={"fields": {"job": work.name}})
-        if status == 1:
-            trace = run.folder / "traceback.txt"
-            trace.write_text(redact_text(traceback.format_exc()), encoding="utf-8")
-            _log.error(f"{work.name}: traceback in {trace}", extra={"fields": {"job": work.name}})
+        status = _fail(run, error)
     seconds = round(time.monotonic() - began, 1)
     run.summary["seconds"] = seconds
     run.summary["exit_status"] = status
-    run.save_summary()
+    try:
+        run.save_summary()
+    except OSError as error:
+        # After a failure of the body its exit status stands, for the cause is most likely the same.
+        status = status or _fail(run, error)
     run.log(f"{work.name} {run.summary['status']} in {seconds:.0f} s")
     return status
+
+
+def _fail(run: Run, error: Exception) -> int:
+    """Tell an error in the log and the summary; returns the exit status of its kind."""
+    from attune.inputs import explain_spark_error
+
+    known = run.explain_full_disk(error) or explain_spark_error(error) or error
+    status = known.exit_status if isinstance(known, AttuneError) else 1
+    told = str(known) if status != 1 else f"{type(known).__name__}: {str(known).strip().partition(chr(10))[0]}"
+    told = redact_text(told)
+    run.summary.update(status="failed", error=told, error_type=type(known).__name__)
+    _log.error(f"{run.job}: {told}", extra={"fields": {"job": run.job}})
+    if status == 1:
+        trace = run.folder / "traceback.txt"
+        with _unless_full():
+            trace.write_text(redact_text("".join(traceback.format_exception(error))), encoding="utf-8")
+            _log.error(f"{run.job}: traceback in {trace}", extra={"fields": {"job": run.job}})
+    return status
+
+
+class _RunLog(logging.FileHandler):
+    """The log file of a run. What a full disk does not take is on standard error all the same, and told once there."""
+
+    def flush(self) -> None:
+        with _unless_full():
+            super().flush()
+
+    def close(self) -> None:
+        with _unless_full():
+            super().close()
+
+
+@contextmanager
+def _unless_full() -> Iterator[None]:
+    """Go on where a disk is full: the job that fails for it says so."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full_disk(error):
+            raise
 
 
 class _JsonLines(logging.Formatter):
@@ -291,7 +347,7 @@ def _log_to(file: Path) -> None:
     for handler in list(_log.handlers):
         _log.removeHandler(handler)
         handler.close()
-    to_file = logging.FileHandler(file, encoding="utf-8")
+    to_file = _RunLog(file, encoding="utf-8")
     to_file.setFormatter(_JsonLines())
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setFormatter(_Readable() if sys.stderr.isatty() else _JsonLines())

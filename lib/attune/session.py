@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,3 +62,13 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
         ) from error
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def local_dirs(options: Mapping[str, object] = {}) -> tuple[str, list[str]]:
+    """Folders in which Spark keeps shuffles, spills and cached rows, and the setting that names them."""
+    from pyspark import SparkConf
+
+    if folders := os.environ.get("SPARK_LOCAL_DIRS"):
+        return "SPARK_LOCAL_DIRS", folders.split(",")
+    folders = SparkConf().get("spark.local.dir", str(options.get("spark.local.dir", tempfile.gettempdir())))
+    return "spark.local.dir", str(folders).split(",")

@@ -9,6 +9,7 @@ from attune.clean import catalogue, event_log, history, reviews
 from attune.clean.accounting import NO_CONSENT, Account, Refusals, check_share, count_refusals, to_quarantine
 from attune.clean.pseudonyms import key_id, pseudonymise, read_key
 from attune.config import Input
+from attune.disk import is_full_disk
 from attune.errors import AttuneError, InputError
 from attune.inputs import REASONS, check_drift, check_files, explain_spark_error, map_columns, read_raw, resolve_paths
 from attune.tables import StagedTable
@@ -170,6 +171,8 @@ def _named(name: str, source: Input, run: "Run") -> Iterator[None]:
     except AttuneError:
         raise
     except Exception as error:
+        if is_full_disk(error):
+            raise
         known = explain_spark_error(error, name, source)
         if known is None:
             run.log(f"{name}: failed while reading {source.table or resolve_paths(run.settings, source)}")

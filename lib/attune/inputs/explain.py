@@ -3,6 +3,7 @@
 import re
 
 from attune.config import Input
+from attune.disk import is_full_disk
 from attune.errors import AttuneError, InputError
 from attune.inputs import heads
 from attune.inputs.files import RawFile, locate, plain
@@ -19,6 +20,8 @@ def explain_spark_error(
     error: BaseException, name: str | None = None, source: Input | None = None
 ) -> AttuneError | None:
     """Say in one line what Spark found wrong with an input; None where the error has another cause."""
+    if is_full_disk(error):
+        return None
     text = str(error)
     label = f"input {name}: " if name else ""
     if missing := re.search(r"PATH_NOT_FOUND\] Path does not exist: (\S+?)\.? ", text + " "):
