@@ -195,7 +195,11 @@ class Tables:
         if schema.partition_by:
             # Without this every task writes a file into every partition.
             df = df.hint("rebalance", *schema.partition_by)
-        df.write.partitionBy(*schema.partition_by).parquet(staging)
+        try:
+            df.write.partitionBy(*schema.partition_by).parquet(staging)
+        except BaseException:
+            _remove_staging(staging)
+            raise
         return StagedTable(name, (staging,), tuple(_list_staged(staging)))
 
     def stage_by_tasks(
