@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from deltalake import DeltaTable
+from pyspark.sql import functions as F
 
 from attune.errors import InputError
 from attune.tables import Tables, conform
@@ -51,6 +53,35 @@ def test_replacing_partitions_leaves_the_others(spark: "SparkSession", tables: T
     tables.publish(tables.stage(both, "embeddings"), {})
     tables.publish(tables.stage(vectors(spark, "item", "j"), "embeddings"), {}, replace="partitions")
     assert ids(tables) == ["j", "u"]
+
+
+@pytest.mark.parametrize("committed", [False, True])
+def test_files_of_a_commit_that_fails_are_removed_and_those_of_one_that_does_not_are_kept(
+    spark: "SparkSession", tables: Tables, monkeypatch: pytest.MonkeyPatch, committed: bool
+) -> None:
+    """On a full disk they would take the room; and an error may come after the commit."""
+    tables.publish(tables.stage(vectors(spark, "user", "a"), "embeddings"), {})
+    commit = DeltaTable.create_write_transaction
+
+    def fail(*arguments: object, **named: object) -> None:
+        if committed:
+            commit(*arguments, **named)
+        raise OSError("no room")
+
+    staged = tables.stage(vectors(spark, "user", "b"), "embeddings")
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", fail)
+    with pytest.raises(OSError, match="no room"):
+        tables.publish(staged, {})
+    assert ids(tables) == (["b"] if committed else ["a"])
+    files = [file for file in Path(tables.root).rglob("*.parquet") if "_staging" not in str(file)]
+    assert len(files) == (2 if committed else 1)
+
+
+def test_staging_that_fails_leaves_nothing(spark: "SparkSession", tables: Tables) -> None:
+    failing = vectors(spark, "user", "a").withColumn("id", F.raise_error(F.lit("a bug")).cast("string"))
+    with pytest.raises(Exception, match="a bug"):
+        tables.stage(conform(failing, "embeddings"), "embeddings")
+    assert not list(Path(tables.root).glob("*"))
 
 
 def test_a_table_can_be_published_empty(spark: "SparkSession", tables: Tables) -> None:

@@ -9,8 +9,9 @@ import json
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, Literal
@@ -270,18 +271,18 @@ class Tables:
             AddAction(f.path, f.size, dict(f.partition), now, True, json.dumps({"numRecords": f.rows}))
             for f in staged.files
         ]
-        self._move(staged)
         path, partition_by = self.path(staged.name), list(schema.partition_by)
-        if not self.exists(staged.name):
-            create_table_with_add_actions(
-                path, delta_schema, actions, partition_by=partition_by, commit_properties=properties
-            )
-        else:
-            filters = _partition_filters(staged, partitions) if replace == "partitions" else None
-            mode: Literal["append", "overwrite"] = "append" if replace == "nothing" else "overwrite"
-            self.delta(staged.name).create_write_transaction(
-                actions, mode, delta_schema, partition_by, filters, commit_properties=properties
-            )
+        with self._moved(staged):
+            if not self.exists(staged.name):
+                create_table_with_add_actions(
+                    path, delta_schema, actions, partition_by=partition_by, commit_properties=properties
+                )
+            else:
+                filters = _partition_filters(staged, partitions) if replace == "partitions" else None
+                mode: Literal["append", "overwrite"] = "append" if replace == "nothing" else "overwrite"
+                self.delta(staged.name).create_write_transaction(
+                    actions, mode, delta_schema, partition_by, filters, commit_properties=properties
+                )
         return self.version(staged.name)
 
     def discard(self, staged: Iterable[StagedTable]) -> None:
@@ -290,14 +291,33 @@ class Tables:
             for folder in table.folders:
                 _remove_staging(folder)
 
-    def _move(self, staged: StagedTable) -> None:
-        """Move staged files into the table; Spark gave them names that nobody else uses. Still invisible."""
+    @contextmanager
+    def _moved(self, staged: StagedTable) -> Iterator[None]:
+        """Move staged files into the table, invisible until they are committed within; else they are removed."""
         filesystem, target = filesystem_of(self.path(staged.name))
-        for folder in {file.path.rpartition("/")[0] for file in staged.files}:
-            filesystem.create_dir(f"{target}/{folder}")
-        for file in staged.files:
-            filesystem.move(f"{filesystem_of(file.folder)[1]}/{file.path}", f"{target}/{file.path}")
-        self.discard([staged])
+        try:
+            for folder in {file.path.rpartition("/")[0] for file in staged.files}:
+                filesystem.create_dir(f"{target}/{folder}")
+            for file in staged.files:
+                # Their names are nobody else's.
+                filesystem.move(f"{filesystem_of(file.folder)[1]}/{file.path}", f"{target}/{file.path}")
+            self.discard([staged])
+            yield
+        except BaseException:
+            # An error after the commit, such as in housekeeping of the log, leaves files that belong to the table.
+            listed = self._listed_files(staged.name)
+            for file in staged.files:
+                path = f"{target}/{file.path}"
+                if file.path.rpartition("/")[2] not in listed and filesystem.get_file_info(path).is_file:
+                    filesystem.delete_file(path)
+            raise
+
+    def _listed_files(self, name: str) -> set[str]:
+        """Names of the files of the latest version of a table, without folders; none where it was never published."""
+        if not self.exists(name):
+            return set()
+        paths = self.delta(name).get_add_actions(flatten=True)["path"].to_pylist()
+        return {path.rpartition("/")[2] for path in paths}
 
     def _publish_with_jars(self, staged: StagedTable, replace: Replace, partitions: Collection[str]) -> int:
         schema = TABLES[staged.name]
