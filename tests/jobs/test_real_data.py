@@ -25,13 +25,8 @@ def test_a_day_of_order_lines_is_cleaned_as_counted_by_hand(
     spark: "SparkSession", shared_data: Path, tmp_path: Path
 ) -> None:
     file = shared_data / "online_retail" / "2010-12-01.csv.gz"
-    same_file = [f"inputs.{name}.path={file}" for name in ("events", "items", "users")]
-    overrides = [
-        part for setting in [*same_file, "inputs.events.max_quarantine_share=0.9"] for part in ("--set", setting)
-    ]
-    account = cleaned(
-        tmp_path, "--config", "online_retail", *overrides, "--set", "inputs.users.max_quarantine_share=0.9"
-    )
+    same_file = [f"--set=inputs.{name}.path={file}" for name in ("events", "items", "users")]
+    account = cleaned(tmp_path, "--config", "online_retail", *same_file)
 
     lines = pd.read_csv(file, dtype=str)
     good = lines[
