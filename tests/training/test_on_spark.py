@@ -50,7 +50,10 @@ def test_two_horovod_ranks_read_different_rows_and_learn(spark: "SparkSession", 
     for split, count in counts.items():
         shares = [rows[split] for rows in model.rows_per_rank]
         assert sum(shares) == count
-        assert split != "train" or min(shares) > count / 4
+        assert split != "train" or min(shares) > count / 3
+        shards = model.metrics["shards"][split]
+        assert (shards["rows"], shards["row_groups"] % 2) == (count, 0)
+        assert shards["tokens_of_largest_group"] - shards["tokens_of_smallest_group"] <= 2 * 64
     assert model.metrics["test"]["accuracy"] > 0.9
     assert model.metrics["test"]["num"] == counts["test"]
     assert set(model.metrics["test_by_category"]) == {"Home"}

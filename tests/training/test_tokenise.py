@@ -4,10 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from hypothesis import given
-from hypothesis import strategies as st
 
-from attune.training.tokenise import num_files, token_bytes
+from attune.training.tokenise import token_bytes
 from models.tiny_bert import tiny_tokenizer
 
 
@@ -18,11 +16,3 @@ def test_token_bytes_are_little_endian_int32(tmp_path: Path) -> None:
     assert found.index.tolist() == [5, 6, 7]
     assert np.frombuffer(found[5], "<i4").tolist() == tiny_tokenizer().encode("the red mug").ids
     assert found[6] == b""
-
-
-@given(st.integers(1, 10**9), st.integers(1, 64))
-def test_every_rank_gets_the_same_number_of_files(rows: int, ranks: int) -> None:
-    files = num_files(rows, ranks)
-    assert files % ranks == 0
-    assert files >= 4 * ranks
-    assert rows / files <= 50_000

@@ -5,7 +5,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ from attune.training.launch import run_ranks
 from attune.training.plan import LoopSettings, RankJob, RankResult
 from attune.training.rank import NETWORK_FOLDER
 from attune.training.reader import ROW_KEY, folder_url
+from attune.training.shards import Shards, write_shards
 from attune.training.task import Task
-from attune.training.tokenise import num_files, write_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -88,9 +88,13 @@ def train_rows(
     rows: "DataFrame", task: Callable[..., Task], task_settings: Mapping[str, Any], settings: Config,
     task_config: TrainTask, scratch: Path, report_columns: tuple[str, ...] = (),
 ) -> list[RankResult]:  # fmt: skip
-    """Write pre-tokenised rows, and train on them with all ranks. Raises InputError where there are too few."""
-    counts = _write(rows, settings, str(scratch / "rows"))
+    """Write pre-tokenised rows, and train on them with all ranks. Raises InputError where there are too few.
+
+    Metrics of the results tell the ``shards`` of each split.
+    """
     num_ranks = settings.train.num_ranks if settings.train.launcher == "horovod" else 1
+    shards = _write(rows, str(scratch / "rows"), num_ranks)
+    counts = {split: written.rows for split, written in shards.items()}
     if counts.get("train", 0) < MIN_TRAIN_ROWS_PER_RANK * num_ranks or not counts.get("valid"):
         raise InputError(
             f"too few examples to train: {counts.get('train', 0)} to train on and {counts.get('valid', 0)} to choose "
@@ -101,14 +105,17 @@ def train_rows(
         task_settings=dict(task_settings),
         encoder=settings.train.encoder,
         max_tokens=task_config.max_tokens,
-        data={split: folder_url(scratch / "rows" / f"split={split}") for split in counts},
+        data={split: folder_url(scratch / "rows" / f"split={split}") for split in shards},
+        written={split: (written.rows, written.tokens) for split, written in shards.items()},
         output=str(scratch / "output"),
         loop=loop_settings(settings, task_config),
         threads=settings.train.threads_per_rank,
         report_columns=report_columns,
     )
     train = settings.train
-    return run_ranks(job, rows.sparkSession, train.launcher, num_ranks, train.start_timeout_seconds)
+    results = run_ranks(job, rows.sparkSession, train.launcher, num_ranks, train.start_timeout_seconds)
+    told = {"shards": {split: written.summary() for split, written in shards.items()}}
+    return [replace(result, metrics={**result.metrics, **told}) for result in results]
 
 
 def store_model(
@@ -143,13 +150,9 @@ def _copy_files(source: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True)
 
 
-def _write(rows: "DataFrame", settings: Config, folder: str) -> dict[str, int]:
-    """Write rows in files that the ranks can share out. Returns the number of rows of each split."""
+def _write(rows: "DataFrame", folder: str, num_ranks: int) -> dict[str, Shards]:
     rows = rows.persist()
     try:
-        counts = {row["split"]: row["count"] for row in rows.groupBy("split").count().collect()}
-        if counts:
-            write_rows(rows, folder, num_files(max(counts.values()), settings.train.num_ranks))
+        return write_shards(rows, folder, num_ranks)
     finally:
         rows.unpersist()
-    return counts

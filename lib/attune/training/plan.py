@@ -36,6 +36,7 @@ class RankJob:
     encoder: str
     max_tokens: int
     data: Mapping[str, str]  # train, valid and perhaps test -> URL of a folder of Parquet files
+    written: Mapping[str, tuple[int, int]]  # split -> rows and tokens that its files hold, as counted when written
     output: str  # folder that rank 0 writes the network to
     loop: LoopSettings
     threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from attune.errors import AttuneError, InputError
 from attune.models.encoder import load_tokenizer
 from attune.models.networks import write_network
-from attune.training.communicator import Communicator, HorovodRanks
+from attune.training.communicator import Communicator, HorovodRanks, gather_rows
 from attune.training.loop import Loop, Trained, mean_by_quarter
 from attune.training.plan import RankJob, RankResult
 from attune.training.reader import Rows, read_shard
@@ -79,7 +80,21 @@ def _read(
 ) -> Rows:
     extra = job.report_columns if split == "test" else ()
     values = tuple(dict.fromkeys((*value_columns, *extra)))
-    return read_shard(job.data[split], comm.rank, comm.size, token_columns, values)
+    shard = read_shard(job.data[split], comm.rank, comm.size, token_columns, values)
+    check_total(split, shard, job.written[split], comm)
+    return shard
+
+
+def check_total(split: str, shard: Rows, written: tuple[int, int], comm: Communicator) -> None:
+    """Raise InputError on all ranks unless their shards together hold the rows and tokens that were written."""
+    by_rank = gather_rows(comm, np.array([[len(shard), shard.num_tokens]]))
+    rows, tokens = by_rank.sum(0).tolist()
+    if (rows, tokens) != written:
+        raise InputError(
+            f"the ranks read {rows:,} {split} rows of {tokens:,} tokens, {by_rank[:, 0].tolist()} by rank, but "
+            f"{written[0]:,} of {written[1]:,} were written: set workspace to a folder that all machines share, and "
+            "leave it alone while training runs"
+        )
 
 
 def _figures(trained: Trained, seconds_to_start: float) -> dict[str, object]:
@@ -97,8 +112,6 @@ def _figures(trained: Trained, seconds_to_start: float) -> dict[str, object]:
 
 def _plain(error: Exception) -> Exception:
     """The error if it can travel to the driver, else its words."""
-    from attune.errors import AttuneError
-
     return error if isinstance(error, AttuneError) else RuntimeError(f"{type(error).__name__}: {error}")
 
 

@@ -28,6 +28,11 @@ class Rows:
     def __len__(self) -> int:
         return len(next(iter(self.tokens.values())))
 
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of all columns."""
+        return sum(int(column.offsets[-1]) for column in self.tokens.values())
+
     def take(self, chosen: np.ndarray) -> "Rows":
         """Chosen rows, in the order given."""
         tokens = {name: column.take(chosen) for name, column in self.tokens.items()}

@@ -1,4 +1,4 @@
-"""Examples to pre-tokenised Parquet files that ranks can share out."""
+"""Examples to pre-tokenised rows."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -10,8 +10,6 @@ from attune.training.reader import ROW_KEY
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-ROWS_PER_FILE = 50_000
 
 
 def token_bytes(texts: pd.Series, tokenizer_file: str, max_tokens: int) -> pd.Series:
@@ -44,19 +42,3 @@ def tokenise(
     tokens = token_column(F.col(text), tokenizer_file, max_tokens).alias("tokens")
     rows = examples.select(F.xxhash64(key).alias(ROW_KEY), "split", *value_columns, tokens)
     return rows.where(F.length("tokens") > 0)
-
-
-def num_files(num_rows: int, num_ranks: int) -> int:
-    """Files that so many rows are written to: several for each rank, so that the ranks' shares are about equal.
-
-    >>> num_files(100, 2), num_files(1_000_000, 2)
-    (8, 24)
-    """
-    per_rank = max(4, -(-num_rows // (ROWS_PER_FILE * num_ranks)))
-    return num_ranks * (per_rank + per_rank % 4)
-
-
-def write_rows(rows: "DataFrame", folder: str, files: int) -> None:
-    """Write rows as Parquet, ``<folder>/split=<split>/``, each split in so many files of about equal size."""
-    spread = rows.repartition(files, ROW_KEY)
-    spread.write.partitionBy("split").parquet(folder)
