@@ -4,7 +4,10 @@ import datetime as dt
 import json
 import os
 import platform
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -42,3 +45,46 @@ def machine() -> dict[str, Any]:
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+@dataclass
+class Peak:
+    """Largest memory seen so far, in bytes."""
+
+    bytes: int = 0
+
+
+@contextmanager
+def peak_memory(process_id: int | None = None, seconds: float = 1.0) -> Iterator[Peak]:
+    """Watch the memory of a process and all below it, of this one by default, every so many seconds.
+
+    Memory is the proportional set size, in which pages that processes share count once.
+    """
+    peak, done = Peak(), threading.Event()
+    tree = psutil.Process(process_id)
+
+    def watch() -> None:
+        while not done.wait(seconds):
+            peak.bytes = max(peak.bytes, sum(map(_pss, [tree, *_below(tree)])))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it has ended meanwhile
+        return 0

@@ -16,8 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
-from measured import machine
+from measured import machine, peak_memory
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
@@ -77,26 +76,14 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def timed(command: list[str], log: Path) -> tuple[int, float, int]:
-    """Exit status, wall seconds, and the peak of the memory of the whole process tree in bytes.
-
-    Memory is the proportional set size, in which pages that processes share count once; looked at every two seconds.
-    """
+    """Exit status, wall seconds, and the peak of the memory of the whole process tree in bytes."""
     log.parent.mkdir(exist_ok=True)
-    began, peak = time.monotonic(), 0
+    began = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
-        tree = psutil.Process(process.pid)
-        while process.poll() is None:
-            peak = max(peak, sum(map(_pss, [tree, *tree.children(recursive=True)])))
-            time.sleep(2)
-    return process.returncode, time.monotonic() - began, peak
-
-
-def _pss(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_full_info().pss)
-    except (psutil.NoSuchProcess, psutil.AccessDenied):  # it has ended meanwhile
-        return 0
+        with peak_memory(process.pid, seconds=2) as peak:
+            status = process.wait()
+    return status, time.monotonic() - began, peak.bytes
 
 
 def _chosen(metrics: dict[str, Any] | None, *names: str) -> dict[str, Any] | None:
