@@ -34,14 +34,14 @@ INPUTS = {
 }  # fmt: skip
 
 
-def make_log(seed: int, num_events: int = 400) -> dict[dt.date, list[str]]:
+def make_log(seed: int, num_events: int = 400, num_days: int = NUM_DAYS) -> dict[dt.date, list[str]]:
     """Lines by day of arrival: visits over midnight, late rows, copies on the same and on a later day, refunds, a bot."""
     draw = random.Random(seed)
     events: list[dict[str, Any]] = []
     for n in range(num_events):
         # Half of the visits begin near midnight.
         hour = draw.choice([0, 23, draw.randrange(24)])
-        day = START + dt.timedelta(days=draw.randrange(NUM_DAYS))
+        day = START + dt.timedelta(days=draw.randrange(num_days))
         at = dt.datetime.combine(day, dt.time(hour, draw.randrange(60), draw.randrange(60)))
         kind, item = draw.choice(TYPES), f"i{draw.randrange(6)}"
         event = {"id": f"e{n}", "user": f"u{draw.randrange(8)}", "item": item, "type": kind, "ts": at,
@@ -53,8 +53,8 @@ def make_log(seed: int, num_events: int = 400) -> dict[dt.date, list[str]]:
     burst = dt.datetime.combine(START + dt.timedelta(days=2), dt.time(9))
     events += [{"id": f"b{n}", "user": "bot", "item": "i1", "type": "click", "ts": burst + dt.timedelta(seconds=7 * n),
                 "price": 1.0, "quantity": 1, "name": None} for n in range(60)]  # fmt: skip
-    last = START + dt.timedelta(days=NUM_DAYS - 1)
-    by_day: dict[dt.date, list[str]] = {START + dt.timedelta(days=n): ["{not json"] for n in range(NUM_DAYS)}
+    last = START + dt.timedelta(days=num_days - 1)
+    by_day: dict[dt.date, list[str]] = {START + dt.timedelta(days=n): ["{not json"] for n in range(num_days)}
     for event in events:
         if event["ts"].date() > last:
             continue
@@ -71,7 +71,7 @@ class Shop:
     """The log in a folder a day, cleaned into a workspace."""
 
     def __init__(self, folder: Path, spark: "SparkSession", log: dict[dt.date, list[str]]) -> None:
-        self.folder, self.spark = folder, spark
+        self.folder, self.spark, self.last = folder, spark, max(log)
         for day, lines in log.items():
             file = folder / "raw" / "log" / f"ds={day}" / "part.json"
             file.parent.mkdir(parents=True)
@@ -86,7 +86,7 @@ class Shop:
         }
         file = self.folder / f"{workspace}.json"
         file.write_text(json.dumps(settings))
-        first, last = day or START, day or START + dt.timedelta(days=NUM_DAYS - 1)
+        first, last = day or START, day or self.last
         dates = ["--as-of", str(last + dt.timedelta(days=1))] + (["--since", str(first)] if day else [])
         assert clean.main(["--config", str(file), *dates]) == 0
         latest = max((self.folder / workspace).glob("runs/*/summary.json"), key=lambda f: f.stat().st_mtime_ns)
