@@ -107,14 +107,18 @@ EVENTS = ("checked events", "published quality_results", "published events")
 
 @pytest.mark.parametrize("event", EVENTS)
 def test_a_disk_that_fills_up_while_tables_are_published(whole: Whole, event: str) -> None:
-    """Each table is the old or the new one, and once there is room the next run makes them all new."""
+    """Each table is the old or the new one; once there is room the next run makes them all new.
+
+    Where the publish is quicker than the disk fills up, it is the summary that fails, and the run with it.
+    """
     workspace = whole.shop.folder / event.replace(" ", "_")
     with mounted(workspace) as disk:
         whole.shop.copy("old_tables", workspace.name)
+        # Little is left to fill then: a table is published in some milliseconds.
+        disk.fill(leave_bytes=2 * whole.need_bytes)
         reached = logged(workspace, event)
         with disk.watched(begun=reached, fill_once=reached):
             judge(whole, f"after '{event}'", disk, whole.shop.start("new", workspace), workspace)
-        assert len(whole.found[-1]["new_tables"]) < len(whole.old)
         disk.empty()
         again = whole.shop.start("new", workspace)
         assert again.wait() == 0, again.told()

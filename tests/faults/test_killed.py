@@ -115,7 +115,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     after = digests(workspace)
     assert {name for name in before if before[name].digest == after[name]} <= {"bot_events"}
     yield Whole(shop, before, after, summary(workspace)["metrics"]["accounting"], staging_seconds)
-    shutil.rmtree(shop.folder / "scratch")
+    shutil.rmtree(shop.folder / "scratch", ignore_errors=True)  # a JVM that ends is still at it
 
 
 def draw_moments(draw: random.Random, whole: Whole) -> list[Moment]:
@@ -213,29 +213,34 @@ def test_a_killed_executor_costs_time_and_no_row(whole: Whole) -> None:
     workspace = whole.shop.copy("old_tables", "executors")
     job = whole.shop.start("new", workspace, EXECUTORS)
     began = await_executors(job)
-    Watch(workspace, whole.old).wait(job, Moment("commit", FIRST, 0))
+    num_staged = follow_staging(job, Watch(workspace, whole.old))
     seconds = time.monotonic() - began
     assert job.wait() == 0, job.told()
     assert digests(workspace) == whole.new
     draw, outcomes = random.Random(SEED), []
     for number in range(NUM_EXECUTOR_KILLS):
         workspace = whole.shop.copy("old_tables", f"executor{number}")
-        # One kill in each part of the run: a log as small as this one is done in a few tasks.
-        moment = (number + draw.random()) / NUM_EXECUTOR_KILLS * seconds
-        outcomes.append(kill_executor(whole, workspace, moment, draw))
+        # One kill in each part of the run, told by its progress: how long it takes depends on what else is running.
+        after_staged = number * num_staged // NUM_EXECUTOR_KILLS
+        delay = round(draw.uniform(0, seconds / num_staged), 2)
+        outcomes.append(kill_executor(whole, workspace, after_staged, delay, draw))
         print(outcomes[-1])
     assert all(outcome["processes"] for outcome in outcomes)
-    figures = {"master": EXECUTORS, "undisturbed_seconds": round(seconds, 1), "kills": outcomes}
+    figures = {"master": EXECUTORS, "undisturbed_seconds": round(seconds, 1), "staged": num_staged, "kills": outcomes}
     keep("faults_killed_executors", figures)
 
 
-def kill_executor(whole: Whole, workspace: Path, moment_seconds: float, draw: random.Random) -> dict[str, Any]:
-    """Clean the new log, kill an executor so long after there is one, and judge the end of the job."""
+def kill_executor(
+    whole: Whole, workspace: Path, after_staged: int, delay_seconds: float, draw: random.Random
+) -> dict[str, Any]:
+    """Clean the new log, kill an executor so long after so many stagings have begun, and judge the end of the job."""
     watch = Watch(workspace, whole.old)
     job = whole.shop.start("new", workspace, EXECUTORS)
     began = await_executors(job)
+    follow_staging(job, watch, after_staged)
+    until = time.monotonic() + delay_seconds
     # Once tables are published, executors have nothing left to do.
-    while job.running() and time.monotonic() - began < moment_seconds and not watch.committed(FIRST):
+    while job.running() and time.monotonic() < until and not watch.committed(FIRST):
         time.sleep(0.005)
     after_seconds = round(time.monotonic() - began, 1)
     running = job.executors()
@@ -244,8 +249,23 @@ def kill_executor(whole: Whole, workspace: Path, moment_seconds: float, draw: ra
     assert status == 0, job.told()
     assert digests(workspace) == whole.new
     assert summary(workspace)["metrics"]["accounting"] == whole.accounting
-    seconds = round(time.monotonic() - began, 1)
-    return {"after_seconds": after_seconds, "processes": processes, "status": status, "seconds": seconds}
+    return {
+        "after_staged": after_staged,
+        "delay_seconds": delay_seconds,
+        "after_seconds": after_seconds,
+        "processes": processes,
+        "status": status,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def follow_staging(job: CleanProcess, watch: Watch, enough: int | None = None) -> int:
+    """Until a job has begun so many stagings, or to its first commit; returns how many it has begun."""
+    begun: set[str] = set()
+    while job.running() and not watch.committed(FIRST) and (enough is None or len(begun) < enough):
+        begun |= {folder.name for folder in watch.tables.glob("_staging-*")}
+        time.sleep(0.005)
+    return len(begun)
 
 
 def await_executors(job: CleanProcess) -> float:
