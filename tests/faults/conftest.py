@@ -2,12 +2,10 @@
 
 import datetime as dt
 import json
-import sys
 from pathlib import Path
 
 import pytest
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from measured import RESULTS, save
 
 
 class _Kept:
@@ -22,10 +20,7 @@ class _Kept:
     def pytest_sessionfinish(self) -> None:
         if not self.found:
             return
-        sys.path.insert(0, str(BENCHMARKS))
-        from measured import save
-
-        file = BENCHMARKS / "results" / "faults.json"
+        file = RESULTS / "faults.json"
         known = json.loads(file.read_text())["tests"] if file.exists() else {}
         today = dt.datetime.now(dt.UTC).date().isoformat()
         now = {name: result | {"date": today} for name, result in self.found.items()}
