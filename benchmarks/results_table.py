@@ -61,17 +61,12 @@ def costs() -> str:
         lines.append(f"| {name} | {ours:.0f} | {plain:.0f} | {size['ratio']:.1f} | {size['peak_memory_gib']:.1f} GiB |")
     seconds = featurize["seconds"]
     machine, rows = clean["machine"], featurize["rows"]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Features of {rows['user_features']:,} users and dates from {rows['events'] + rows['impressions']:,} rows: "
-            f"{seconds['spark']:.0f} s; the same by hand-written DuckDB {seconds['duckdb']:.0f} s, by Polars "
-            f"{seconds['polars']:.0f} s. All on {machine['cores']} cores ({clean['date']}, seed {clean['seed']}; "
-            "`make bench`).",
-            "",
-        ]
+    told = (
+        f"Features of {rows['user_features']:,} users and dates from {rows['events'] + rows['impressions']:,} rows: "
+        f"{seconds['spark']:.0f} s; the same by hand-written DuckDB {seconds['duckdb']:.0f} s, by Polars "
+        f"{seconds['polars']:.0f} s. All on {machine['cores']} cores ({clean['date']}, seed {clean['seed']}; `make bench`)."
     )
+    return "\n".join([*lines, "", told, ""])
 
 
 def _read(name: str) -> dict[str, Any]:
