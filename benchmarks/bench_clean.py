@@ -5,7 +5,7 @@ For each number of events (default 1, 5 and 20 million) demo logs are generated 
 --skewed (default 5 million) logs are made in which half and nine tenths of the events are one user's, and nine tenths one
 item's. Each log has a process of its own: both sides run in one Spark session, in turn, after a warm-up of each on a small
 log, and only the input events is declared. The time of clean on the small log counts as start-up where growth is told.
-Writes benchmarks/results/clean.json and prints it as one line.
+Writes benchmarks/results/clean.json and prints it as one line; logs that are not measured keep their figures there.
 """
 
 import argparse
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 sys.path[:0] = [str(ROOT / "lib"), str(HERE)]
 
-from measured import peak_memory, save
+from measured import RESULTS, peak_memory, save
 
 from attune import config
 from attune.jobs.clean import clean
@@ -49,12 +49,17 @@ def main() -> None:
         print(json.dumps(_measured(Path(given.log), given.repetitions)))
         return
     _generated(WARM_UP)
-    sizes = {number: _in_a_process(_generated(number), given.repetitions) for number in sorted(given.events)}
-    skewed = {}
+    file = RESULTS / "clean.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    sizes = {size["events"]: size for size in known.get("sizes", ())}
+    for number in given.events:
+        sizes[number] = {"events": number} | _in_a_process(_generated(number), given.repetitions)
+    skewed = known.get("skew", {})
     for key, share in SKEWS if given.skewed else ():
         found = _in_a_process(_skewed(_generated(given.skewed), key, share), given.repetitions)
         skewed[f"{share:.0%} on one {key}"] = found | _against(found, sizes.get(given.skewed))
-    figures = {"sizes": list(sizes.values()), "growth": _growth(list(sizes.values())), "skew": skewed}
+    in_order = [sizes[number] for number in sorted(sizes)]
+    figures = {"sizes": in_order, "growth": _growth(in_order), "skew": skewed}
     print(json.dumps(save("clean", 7, figures, ("pyspark", "pyarrow", "deltalake"))))
 
 

@@ -11,6 +11,7 @@ from attune.clean.actions import Actions
 from attune.clean.arrays import codes, hex_ids, whole
 from attune.config import Bots
 from attune.schemas import TABLES
+from attune.staging import in_one_piece
 from attune.tables import conform
 
 if TYPE_CHECKING:
@@ -168,10 +169,9 @@ def to_sessions(events: "DataFrame", impressions: "DataFrame") -> "DataFrame":
 
 
 def _sessions_of_users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    held = list(batches)
-    if not held:
+    rows = in_one_piece(batches)
+    if rows is None:
         return
-    rows = pa.Table.from_batches(held).combine_chunks()
     users, sessions = codes(rows["user_id"]), codes(rows["session_id"])
     pair = users.astype(np.int64) * (int(sessions.max(initial=0)) + 1) + sessions
     micros, bought = rows["ts"].cast(pa.int64()).to_numpy(), rows["bought"].to_numpy()
