@@ -2,8 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,10 +18,10 @@ if TYPE_CHECKING:
     from attune.clean.pipeline import Cleaning
     from attune.run import Run
 
-_BYTES_A_PARTITION = 16 << 20
-"""Bytes of input files, which may be compressed tenfold, to a part."""
-_UNLISTED = 200
-"""Parts where the size of the input is not known."""
+_TEXT_BYTES_A_PART = 320 << 20
+"""Bytes of a log as plain text, about 1.2 million rows, to a part."""
+_PACKED = 8
+"""How much smaller a log is when it is compressed, or kept by column, about."""
 
 
 def clean_events(cleaning: "Cleaning", mapped: "DataFrame") -> tuple[Account, Refusals]:
@@ -40,8 +38,7 @@ def clean_events(cleaning: "Cleaning", mapped: "DataFrame") -> tuple[Account, Re
         rows = stored.new.unionByName(stored.touched)
     tables = WRITTEN if stored is None else [table for table in WRITTEN if table != "sessions"]
     make = partial(settle_users, settings=run.settings.clean)
-    with _partitions_at_most(run, _num_partitions(run)):
-        staged, counts = run.tables.stage_by_tasks(arrange(rows).repartition(KEY), make, tables)
+    staged, counts = run.tables.stage_by_tasks(_by_user(run, arrange(rows)), make, tables)
     for table, part in staged.items():
         cleaning.add(table, part)
     if stored is not None:
@@ -51,28 +48,20 @@ def clean_events(cleaning: "Cleaning", mapped: "DataFrame") -> tuple[Account, Re
     return _account(cleaning, counts, stored.num_rows if stored is not None else {})
 
 
-def _num_partitions(run: "Run") -> int:
-    """Parts that the log is split into by user, before Spark joins small ones: a task holds one of them in memory."""
+def _by_user(run: "Run", rows: "DataFrame") -> "DataFrame":
+    """Rows with those of a user in one part: parts as large as a task holds in memory, for each writes a file a day."""
     source = run.settings.inputs.events
     assert source is not None
     files = list_files(run.settings, "events", source)
-    num_bytes = None if files is None else sum(file.size for file in files)
-    usual = int(run.spark.conf.get("spark.sql.shuffle.partitions") or 1)
-    return max(usual, _UNLISTED if num_bytes is None else -(-num_bytes // _BYTES_A_PARTITION))
-
-
-@contextmanager
-def _partitions_at_most(run: "Run", number: int) -> Iterator[None]:
-    key = "spark.sql.adaptive.coalescePartitions.initialPartitionNum"
-    before = run.spark.conf.get(key, None)
-    run.spark.conf.set(key, number)
-    try:
-        yield
-    finally:
-        if before is None:
-            run.spark.conf.unset(key)
-        else:
-            run.spark.conf.set(key, before)
+    if files is None:
+        return rows.repartition(KEY)
+    text_bytes = sum(
+        file.size * (1 if file.codec is None and source.format in ("csv", "json") else _PACKED) for file in files
+    )
+    if text_bytes < _TEXT_BYTES_A_PART / 10:
+        return rows.repartition(1, KEY)
+    cores = run.spark.sparkContext.defaultParallelism
+    return rows.repartition(cores * -(-text_bytes // (_TEXT_BYTES_A_PART * cores)), KEY)
 
 
 def _account(cleaning: "Cleaning", counts: Counter[str], stored: dict[str, int]) -> tuple[Account, Refusals]:
