@@ -43,6 +43,24 @@ class Shop:
                 file.write_text("\n".join(lines) + "\n")
         return cls(folder)
 
+    @property
+    def scratch(self) -> Path:
+        """Folder of the temporary files of the jobs."""
+        return self.folder / "scratch"
+
+    def settle(self) -> None:
+        """Wait until nothing that the jobs have started goes on: a JVM outlives its job by some seconds."""
+        deadline = time.monotonic() + 60
+        while left := [process for process in psutil.process_iter() if self._started(process)]:
+            assert time.monotonic() < deadline, f"still there: {left}"
+            time.sleep(0.1)
+
+    def _started(self, process: psutil.Process) -> bool:
+        try:
+            return _alive(process) and process.environ().get("TMPDIR") == str(self.scratch)
+        except psutil.Error:
+            return False
+
     def copy(self, workspace: str, to: str) -> Path:
         """Another workspace with the same tables and no runs."""
         target = self.folder / to
@@ -70,16 +88,15 @@ class Shop:
         command: Sequence[str] = (sys.executable, "-m", "attune"),
     ) -> "CleanProcess":
         """Start cleaning a log into a workspace."""
-        scratch = self.folder / "scratch"
-        scratch.mkdir(exist_ok=True)
+        self.scratch.mkdir(exist_ok=True)
         environment = os.environ | {
             "PYTHONPATH": str(ROOT / "lib"),
             "MASTER": master,
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_CONF_DIR": str(ROOT / "conf"),
-            "SPARK_LOCAL_DIRS": str(local_dir or scratch),
-            "TMPDIR": str(scratch),
-            "JDK_JAVA_OPTIONS": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djava.io.tmpdir={scratch}",
+            "SPARK_LOCAL_DIRS": str(local_dir or self.scratch),
+            "TMPDIR": str(self.scratch),
+            "JDK_JAVA_OPTIONS": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djava.io.tmpdir={self.scratch}",
         }
         output = self.folder / f"{workspace.name}.out"
         with output.open("a") as sink:

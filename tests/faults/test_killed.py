@@ -29,6 +29,7 @@ NUM_EXECUTOR_KILLS = min(5, NUM_KILLS)
 FIRST = "quality_results"
 """The table that is published first."""
 EXECUTORS = "local-cluster[2,1,1024]"
+APPLICATIONS = Path(pyspark.__file__).parent / "work"
 OLD_SECONDS = 3 * 86400
 
 
@@ -100,6 +101,7 @@ class Watch:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     """Undisturbed runs, and the time that one of them takes to stage."""
+    applications = set(APPLICATIONS.glob("app-*"))
     shop = Shop.make(tmp_path_factory.mktemp("killed"))
     old = shop.start("old", shop.folder / "old_tables")
     assert old.wait() == 0, old.told()
@@ -115,7 +117,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     after = digests(workspace)
     assert {name for name in before if before[name].digest == after[name]} <= {"bot_events"}
     yield Whole(shop, before, after, summary(workspace)["metrics"]["accounting"], staging_seconds)
-    shutil.rmtree(shop.folder / "scratch", ignore_errors=True)  # a JVM that ends is still at it
+    shop.settle()
+    shutil.rmtree(shop.scratch)
+    # A cluster of one machine keeps what its executors wrote in the folder of Spark.
+    for logs in set(APPLICATIONS.glob("app-*")) - applications:
+        shutil.rmtree(logs)
 
 
 def draw_moments(draw: random.Random, whole: Whole) -> list[Moment]:
@@ -273,13 +279,3 @@ def await_executors(job: CleanProcess) -> float:
     while job.running() and not job.executors():
         time.sleep(0.02)
     return time.monotonic()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_logs_of_executors_left() -> Iterator[None]:
-    """A cluster of one machine keeps what its executors wrote in the folder of Spark."""
-    folder = Path(pyspark.__file__).parent / "work"
-    before = set(folder.glob("app-*"))
-    yield
-    for left in set(folder.glob("app-*")) - before:
-        shutil.rmtree(left)
