@@ -113,7 +113,7 @@ def _seconds(publish: Any, run: Run) -> float:
 def _link_results(run: Run, folder: Path) -> None:
     """The files of the published tables; their folders hold those of earlier versions as well."""
     for name in FEATURES:
-        base = Path(run.tables.path(name))
+        base = Path(run.tables.path(name)).resolve()
         for number, uri in enumerate(run.tables.delta(name).file_uris()):
             link = folder / name / Path(uri).relative_to(base).parent / f"{number}.parquet"
             link.parent.mkdir(parents=True, exist_ok=True)

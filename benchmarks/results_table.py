@@ -49,24 +49,25 @@ def read_results() -> list[dict[str, Any]]:
 
 def costs() -> str:
     """Markdown of what cleaning and featurizing cost, against the least that the same rows cost otherwise."""
-    clean, featurize = (_read(name) for name in ("clean", "featurize"))
+    clean = _read("clean")
     lines = [
         "| clean, events of one log | seconds | of only reading and writing | times | peak memory |",
         "|---|---|---|---|---|",
     ]
     evenly = [(f"{size['rows_read']:,} rows", size) for size in clean["sizes"]]
-    skewed = [(f"{name[0].upper()}{name[1:]}", size) for name, size in clean["skew"].items()]
+    skewed = [(f"{size['rows_read']:,} rows, {name}", size) for name, size in clean["skew"].items()]
     for name, size in evenly + skewed:
         plain, ours = min(size["seconds_read_and_write"]), min(size["seconds_clean"])
         lines.append(f"| {name} | {ours:.0f} | {plain:.0f} | {size['ratio']:.1f} | {size['peak_memory_gib']:.1f} GiB |")
-    seconds = featurize["seconds"]
-    machine, rows = clean["machine"], featurize["rows"]
-    told = (
-        f"Features of {rows['user_features']:,} users and dates from {rows['events'] + rows['impressions']:,} rows: "
-        f"{seconds['spark']:.0f} s; the same by hand-written DuckDB {seconds['duckdb']:.0f} s, by Polars "
-        f"{seconds['polars']:.0f} s. All on {machine['cores']} cores ({clean['date']}, seed {clean['seed']}; `make bench`)."
-    )
-    return "\n".join([*lines, "", told, ""])
+    told = [f"On {clean['machine']['cores']} cores ({clean['date']}, seed {clean['seed']}; `make bench`)."]
+    if (HERE / "results" / "featurize.json").exists():
+        featurize = _read("featurize")
+        seconds, rows = featurize["seconds"], featurize["rows"]
+        told += [
+            f"Features of {rows['user_features']:,} users and dates from {rows['events'] + rows['impressions']:,} rows: "
+            f"{seconds['spark']:.0f} s, by hand-written DuckDB {seconds['duckdb']:.0f} s, by Polars {seconds['polars']:.0f} s.",
+        ]  # fmt: skip
+    return "\n".join([*lines, "", *told, ""])
 
 
 def _read(name: str) -> dict[str, Any]:
