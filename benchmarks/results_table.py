@@ -63,10 +63,10 @@ def costs() -> str:
     if (HERE / "results" / "featurize.json").exists():
         featurize = _read("featurize")
         seconds, rows = featurize["seconds"], featurize["rows"]
-        told += [
+        told.append(
             f"Features of {rows['user_features']:,} users and dates from {rows['events'] + rows['impressions']:,} rows: "
-            f"{seconds['spark']:.0f} s, by hand-written DuckDB {seconds['duckdb']:.0f} s, by Polars {seconds['polars']:.0f} s.",
-        ]  # fmt: skip
+            f"{seconds['spark']:.0f} s, by hand-written DuckDB {seconds['duckdb']:.0f} s, by Polars {seconds['polars']:.0f} s."
+        )
     return "\n".join([*lines, "", *told, ""])
 
 
