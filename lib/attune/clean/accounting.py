@@ -50,11 +50,10 @@ class Refusals:
 
 
 def count_refusals(refused: "DataFrame") -> Refusals:
-    """Count refused rows; column reasons or ``_reasons``."""
+    """Count refused rows; column REASONS."""
     from pyspark.sql import functions as F
 
-    column = REASONS if REASONS in refused.columns else "reasons"
-    combinations = refused.groupBy(F.array_sort(column).alias("reasons")).count().collect()
+    combinations = refused.groupBy(F.array_sort(REASONS).alias("reasons")).count().collect()
     return refusals_of({tuple(row["reasons"]): row["count"] for row in combinations})
 
 
