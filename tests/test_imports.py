@@ -1,16 +1,25 @@
 """The direction of imports inside the package, and what may not reach executors."""
 
 import ast
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+
+from attune.clean.rules import Rules
+from attune.clean.visits import settle_users
+from attune.config import load
+from attune.staging import write_partition
 
 LIB = Path(__file__).parents[1] / "lib" / "attune"
 
 # Each may import what stands above it. A component named nowhere is a part of the suite (clean, features, ...), above the jobs.
 LAYERS = (
-    {"__init__", "errors", "disk", "schemas", "feature_registry", "columns", "machine", "redaction"},
+    {"__init__", "errors", "disk", "schemas", "feature_registry", "columns", "machine", "redaction", "staging"},
     {"config"},
     {"session", "tables", "quality", "models", "inputs"},
     {"run", "dry_run"},
@@ -116,6 +125,15 @@ def test_executors_need_no_driver_library(module: str) -> None:
     assert not bad, f"{module} runs on executors and loads " + ", ".join(
         f"{name} (by {via})" for name, via in bad.items()
     )
+
+
+def test_the_work_of_a_cleaning_task_needs_no_driver_library() -> None:
+    """What is sent to a worker is read there, packages with all that their __init__ loads."""
+    work = partial(write_partition, partial(settle_users, rules=Rules.of(load(["demo"]).clean)), {})
+    blocked = "".join(f"sys.modules[{name!r}] = None; " for name in sorted(DRIVER_ONLY))
+    script = f"import pickle, sys; sys.path.insert(0, {str(LIB.parent)!r}); {blocked}pickle.load(sys.stdin.buffer)"
+    done = subprocess.run([sys.executable, "-c", script], check=False, input=pickle.dumps(work), capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_only_one_module_creates_a_session() -> None:

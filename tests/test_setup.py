@@ -143,7 +143,8 @@ def test_options_before_the_job_go_to_spark_and_those_after_to_the_job(prepared:
     assert words[:2] == ["--master", "local[1]"]
     assert words[2:4] == ["--driver-memory", "3g"]
     script = words.index(f"{prepared}/jobs/clean.py")
-    assert words[4:script] == ["--py-files", f"{prepared}/.venv/attune.zip", "--conf", "a=b", "--name=x"]
+    ours = ["--conf", "spark.driver.extraJavaOptions=-XX:-DontCompileHugeMethods"]  # before the user's, which win
+    assert words[4:script] == [*ours, "--py-files", f"{prepared}/.venv/attune.zip", "--conf", "a=b", "--name=x"]
     assert words[script + 1 : script + 3] == ["--set", "seed=3 4"]
     assert "SPARK_LOCAL_IP=127.0.0.1" in words
     assert f"PYSPARK_PYTHON={prepared}/.venv/bin/python" in words

@@ -4,6 +4,7 @@ import datetime as dt
 import json
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,19 +12,17 @@ import pyarrow as pa
 import pytest
 
 from attune.clean.actions import DAY_MICROS
-from attune.clean.events import ARRANGED, State
+from attune.clean.rules import ARRANGED, BotLimits, Rules, State
 from attune.clean.visits import settle_users
-from attune.config import Bots, Clean, load
+from attune.config import load
 from attune.schemas import EVENT_TYPES, TABLES
 
-SETTINGS = load(["demo"]).clean.model_copy(
-    update={"bots": Bots(events_per_day=25, items_per_day=9, min_pause_variation=0.2, min_events=8), "refund_days": 2}
-)
+RULES = replace(Rules.of(load(["demo"]).clean), bots=BotLimits(25, 9, 0.2, 8), refund_days=2)
 START = int(dt.datetime(2020, 3, 1, 22, tzinfo=dt.UTC).timestamp() * 1e6)
 TYPES = {
     "_key": pa.int64(), "_state": pa.int8(), "_kind": pa.int8(), "event_ts": pa.timestamp("us", "UTC"), "value": pa.float64(),
     "quantity": pa.float64(), "price": pa.float64(), "propensity": pa.float64(), "position": pa.int32(), "_detail": pa.int64(),
-    "_identity": pa.int64(), "_reasons": pa.list_(pa.string()), "ds": pa.date32(),
+    "_identity": pa.int64(), "reasons": pa.list_(pa.string()), "ds": pa.date32(),
 }  # fmt: skip
 
 
@@ -51,10 +50,8 @@ def table_of(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.table({name: pa.array([row[name] for row in rows], TYPES.get(name, pa.string())) for name in ARRANGED})
 
 
-def settled(
-    rows: list[dict[str, Any]], settings: Clean = SETTINGS
-) -> tuple[dict[str, list[dict[str, Any]]], Counter[str]]:
-    parts, counts = settle_users(table_of(rows), settings)
+def settled(rows: list[dict[str, Any]], rules: Rules = RULES) -> tuple[dict[str, list[dict[str, Any]]], Counter[str]]:
+    parts, counts = settle_users(table_of(rows), rules)
     told: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for name, day, part in parts:
         assert part.column_names == [column for column in TABLES[name].names if column != "ds"]
@@ -88,7 +85,7 @@ class Oracle:
         for user in {row["user_id"] for row in self.kept}:
             last, visit = None, 0
             for row in sorted((r for r in self.kept if r["user_id"] == user), key=lambda r: r["event_ts"]):
-                if last is not None and row["event_ts"] - last > SETTINGS.session_gap_minutes * 60e6:
+                if last is not None and row["event_ts"] - last > RULES.session_gap_minutes * 60e6:
                     visit += 1
                 last = row["event_ts"]
                 found[row["event_id"]] = row["session_id"] or (user, visit)
@@ -105,11 +102,11 @@ class Oracle:
             pauses = [b - a for a, b in pairwise(times)]
             mean = sum(pauses) / len(pauses) if pauses else 0
             regular = False
-            if len(rows) >= SETTINGS.bots.min_events and mean > 0:
+            if len(rows) >= RULES.bots.min_events and mean > 0:
                 deviation = (sum((p - mean) ** 2 for p in pauses) / len(pauses)) ** 0.5
-                regular = deviation / mean < SETTINGS.bots.min_pause_variation
-            broad = len({row["item_id"] for row in rows} - {None}) > SETTINGS.bots.items_per_day
-            if len(rows) > SETTINGS.bots.events_per_day or broad or regular:
+                regular = deviation / mean < RULES.bots.min_pause_variation
+            broad = len({row["item_id"] for row in rows} - {None}) > RULES.bots.items_per_day
+            if len(rows) > RULES.bots.events_per_day or broad or regular:
                 found.add(day)
         return found
 
@@ -122,7 +119,7 @@ class Oracle:
             return False
         after = min(looks, key=self.span)
         waited = after["event_ts"] - row["event_ts"]
-        return EVENT_TYPES[after["_kind"]] == "click" and 0 <= waited <= SETTINGS.click_window_minutes * 60e6
+        return EVENT_TYPES[after["_kind"]] == "click" and 0 <= waited <= RULES.click_window_minutes * 60e6
 
     @staticmethod
     def span(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -179,8 +176,8 @@ def test_the_order_in_which_rows_arrive_changes_nothing(seed: int) -> None:
 
 def test_refused_rows_keep_their_reasons_and_lose_personal_data() -> None:
     refused = dict.fromkeys(ARRANGED) | {
-        "_key": 1, "_state": State.REFUSED, "_detail": 0, "_identity": 0, "_file": "f.json", "_raw": "mail jo@example.com",
-        "_reasons": ["user_id is missing", "price is negative"], "ds": dt.date(2020, 3, 2),
+        "_key": 1, "_state": State.REFUSED, "_detail": 0, "_identity": 0, "file": "f.json", "raw": "mail jo@example.com",
+        "reasons": ["user_id is missing", "price is negative"], "ds": dt.date(2020, 3, 2),
     }  # fmt: skip
     told, counts = settled([refused, *make_rows(1, 20)])
     assert told["quarantine"] == [
@@ -188,16 +185,16 @@ def test_refused_rows_keep_their_reasons_and_lose_personal_data() -> None:
             "source": "events",
             "file": "f.json",
             "raw": "mail <email>",
-            "reasons": refused["_reasons"],
+            "reasons": refused["reasons"],
             "ds": "2020-03-02",
         }
     ]
-    assert counts["refused " + json.dumps(refused["_reasons"])] == 1
+    assert counts["refused " + json.dumps(refused["reasons"])] == 1
 
 
 def test_only_refused_rows_and_no_rows_are_fine() -> None:
     refused = dict.fromkeys(ARRANGED) | {
-        "_key": 1, "_state": State.REFUSED, "_detail": 0, "_identity": 0, "_file": "f", "_raw": "x", "_reasons": ["y"],
+        "_key": 1, "_state": State.REFUSED, "_detail": 0, "_identity": 0, "file": "f", "raw": "x", "reasons": ["y"],
         "ds": dt.date(2020, 3, 2),
     }  # fmt: skip
     told, counts = settled([refused])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from attune.config import Clean
+from attune.clean.rules import Rules
 from attune.schemas import EVENT_TYPES
 
 DAY_MICROS = 86_400_000_000
@@ -58,13 +58,13 @@ class Relations:
     """Whether it is the first of its user, item and day."""
 
 
-def relate(actions: Actions, settings: Clean) -> Relations:
+def relate(actions: Actions, rules: Rules) -> Relations:
     """Find repeats, clicks of impressions and orders of refunds. One sort, by time within the user's item.
 
     Within one span of ``near_duplicate_seconds`` actions count in the order of the funnel. Of equal ones the earliest
     stays, and of those one that an earlier run kept.
     """
-    slot = actions.micros // (int(settings.near_duplicate_seconds * 1e6) or 1)
+    slot = actions.micros // (int(rules.near_duplicate_seconds * 1e6) or 1)
     order = _in_order(actions, slot)
     at = actions.take(order)
     same_item = _as_before(at.user) & _as_before(at.item)
@@ -72,8 +72,8 @@ def relate(actions: Actions, settings: Clean) -> Relations:
     repeat = same_item & _as_before(slot[order]) & _as_before(at.kind) & _as_before(at.detail)
     group = np.cumsum(~same_item)
     seen = np.flatnonzero(~repeat & np.isin(at.kind, (IMPRESSION, CLICK)))
-    click = _next_click(at, seen, group, int(settings.click_window_minutes * 60e6))
-    bought = _latest_order(at, ~repeat & (at.kind == PURCHASE), group, settings.refund_days * DAY_MICROS)
+    click = _next_click(at, seen, group, int(rules.click_window_minutes * 60e6))
+    bought = _latest_order(at, ~repeat & (at.kind == PURCHASE), group, rules.refund_days * DAY_MICROS)
     return Relations(
         *(_back(order, values) for values in (repeat, _rows(order, click), _rows(order, bought), ~same_day))
     )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from attune.clean import catalogue, history
 from attune.clean.accounting import BOT, Account, Refusals, refusals_of
-from attune.clean.events import KEY, arrange, judge_events, settle
+from attune.clean.events import arrange, judge_events, settle
+from attune.clean.rules import KEY, Rules
 from attune.clean.sessions import to_sessions
 from attune.clean.visits import READ, REFUSED, REPEATS, WRITTEN, settle_users
 from attune.inputs import list_files
@@ -37,7 +38,7 @@ def clean_events(cleaning: "Cleaning", mapped: "DataFrame") -> tuple[Account, Re
     if stored is not None:
         rows = stored.new.unionByName(stored.touched)
     tables = WRITTEN if stored is None else [table for table in WRITTEN if table != "sessions"]
-    make = partial(settle_users, settings=run.settings.clean)
+    make = partial(settle_users, rules=Rules.of(run.settings.clean))
     staged, counts = run.tables.stage_by_tasks(_by_user(run, arrange(rows)), make, tables)
     for table, part in staged.items():
         cleaning.add(table, part)

@@ -1,12 +1,25 @@
 """Actions and impressions, row by row: normalised, refused with the reasons that a row shows alone, and given an id."""
 
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from attune.clean.accounting import NOT_YET
+from attune.clean.rules import (
+    ARRANGED,
+    DETAIL,
+    DETAILS,
+    IDENTITY,
+    IDS,
+    KEY,
+    KIND,
+    ONLY_EVENTS,
+    ONLY_IMPRESSIONS,
+    ROW_COLUMNS,
+    STATE,
+    State,
+)  # fmt: skip
 from attune.clean.text import tidy
 from attune.config import Config
-from attune.inputs import FILE, RAW, REASONS, raw_text, refuse, with_file_day
+from attune.inputs import FILE, REASONS, raw_text, refuse, with_file_day
 from attune.schemas import EVENT_TYPES, TABLES
 
 if TYPE_CHECKING:
@@ -15,27 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 AFTER_FILE = "event_ts is after the day of its file"
-KEY, KIND, DETAIL, IDENTITY, STATE = "_key", "_kind", "_detail", "_identity", "_state"
 _SEARCH, _REFUND = map(EVENT_TYPES.index, ("search", "refund"))
-_ONLY_EVENTS = ("value", "quantity", "query", "device", "country")
-_ONLY_IMPRESSIONS = ("price", "propensity")
-_DETAILS = (*_ONLY_EVENTS, *_ONLY_IMPRESSIONS, "position", "campaign_id")
-_IDS = ("event_id", "user_id", "session_id", "item_id")
-ROW_COLUMNS = (*_IDS, KIND, "event_ts", *_DETAILS, "refund_of")
-"""What is known of an action: of one that was just read, or that an earlier run kept."""
-ARRANGED = (KEY, STATE, *ROW_COLUMNS, DETAIL, IDENTITY, FILE, RAW, REASONS, "ds")
-"""Columns of rows that are ready to be put together by user."""
-
-
-class State(IntEnum):
-    """What a row is to the run."""
-
-    NEW = 0
-    KNOWN = 1
-    """Kept by an earlier run."""
-    CONTEXT = 2
-    """An order of earlier days that only serves to find what a refund undoes."""
-    REFUSED = 3
 
 
 def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
@@ -84,7 +77,7 @@ def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
 def settle(judged: "DataFrame", as_of: "dt.date") -> "DataFrame":
     """Refused rows with their file, raw text and reasons in place of values; of good rows only what their table keeps.
 
-    Columns: STATE, those of ``ROW_COLUMNS``, FILE, RAW, REASONS, ds.
+    Columns: STATE, those of ``ROW_COLUMNS`` and ``REFUSED_COLUMNS``, ds.
     """
     import datetime as dt
 
@@ -98,9 +91,9 @@ def settle(judged: "DataFrame", as_of: "dt.date") -> "DataFrame":
     return marked.select(
         STATE,
         *(F.when(~is_refused, _kept(name, shown)).alias(name) for name in ROW_COLUMNS),
-        F.when(is_refused, F.col(FILE)).alias(FILE),
-        F.when(is_refused, raw_text()).alias(RAW),
-        F.when(is_refused, F.sort_array(REASONS)).alias(REASONS),
+        F.when(is_refused, F.col(FILE)).alias("file"),
+        F.when(is_refused, raw_text()).alias("raw"),
+        F.when(is_refused, F.sort_array(REASONS)).alias("reasons"),
         F.when(is_refused, arrived).otherwise(F.col("ds")).alias("ds"),
     )
 
@@ -108,9 +101,9 @@ def settle(judged: "DataFrame", as_of: "dt.date") -> "DataFrame":
 def _kept(name: str, shown: "Column") -> "Column":
     from pyspark.sql import functions as F
 
-    if name in _ONLY_EVENTS:
+    if name in ONLY_EVENTS:
         return F.when(~shown, F.col(name))
-    return F.when(shown, F.col(name)) if name in _ONLY_IMPRESSIONS else F.col(name)
+    return F.when(shown, F.col(name)) if name in ONLY_IMPRESSIONS else F.col(name)
 
 
 def arrange(rows: "DataFrame") -> "DataFrame":
@@ -123,13 +116,13 @@ def arrange(rows: "DataFrame") -> "DataFrame":
     from pyspark.sql import functions as F
 
     refused = F.col(STATE) == State.REFUSED.value
-    described = ("user_id", "item_id", KIND, "event_ts", "session_id", *_DETAILS)
+    described = ("user_id", "item_id", KIND, "event_ts", "session_id", *DETAILS)
     halves = [F.lpad(F.hex(F.xxhash64(F.lit(salt), *described)), 16, "0") for salt in ("a", "b")]
     made = F.when(~refused, F.lower(F.concat(*halves)))
     keyed = rows.withColumns(
         {
-            KEY: F.when(refused, F.xxhash64(RAW, FILE)).otherwise(F.xxhash64("user_id")),
-            DETAIL: F.xxhash64(*(name for name in _DETAILS if name != "query")),
+            KEY: F.when(refused, F.xxhash64("raw", "file")).otherwise(F.xxhash64("user_id")),
+            DETAIL: F.xxhash64(*(name for name in DETAILS if name != "query")),
             "event_id": F.coalesce("event_id", made),
         }
     )
@@ -146,8 +139,9 @@ def as_rows(table: str, stored: "DataFrame", state: State) -> "DataFrame":
         kind = F.lit(EVENT_TYPES.index("impression"))
     types = {column.name: column.type for name in ("bot_events", "events") for column in TABLES[name].columns}
     present = {name: F.col(name) if name in stored.columns else F.lit(None).cast(types[name])
-               for name in (*_IDS, "event_ts", *_DETAILS, "refund_of")}  # fmt: skip
-    nothing = {name: F.lit(None).cast("string") for name in (FILE, RAW)} | {REASONS: F.lit(None).cast("array<string>")}
+               for name in (*IDS, "event_ts", *DETAILS, "refund_of")}  # fmt: skip
+    nothing = {name: F.lit(None).cast("string") for name in ("file", "raw")}
+    nothing["reasons"] = F.lit(None).cast("array<string>")
     columns = {
         STATE: F.lit(state.value).cast("tinyint"),
         KIND: kind.cast("tinyint"),
@@ -155,7 +149,7 @@ def as_rows(table: str, stored: "DataFrame", state: State) -> "DataFrame":
         **nothing,
         "ds": F.col("ds"),
     }
-    return stored.select(*(columns[name].alias(name) for name in (STATE, *ROW_COLUMNS, FILE, RAW, REASONS, "ds")))
+    return stored.select(*(columns[name].alias(name) for name in (STATE, *ROW_COLUMNS, *nothing, "ds")))
 
 
 def _id(name: str) -> "Column":

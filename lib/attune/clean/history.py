@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from attune.clean import catalogue, reviews
 from attune.clean.actions import PURCHASE, REFUND
-from attune.clean.events import KIND, STATE, State, as_rows
+from attune.clean.events import as_rows
+from attune.clean.rules import KIND, STATE, State
 from attune.clean.sessions import to_sessions
 from attune.errors import InputError
 from attune.tables import StagedTable, Tables, conform

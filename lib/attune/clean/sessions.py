@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from attune.clean.actions import Actions
 from attune.clean.arrays import codes, hex_ids, whole
-from attune.config import Bots
+from attune.clean.rules import BotLimits
 from attune.schemas import TABLES
 from attune.staging import in_one_piece
 from attune.tables import conform
@@ -70,7 +70,9 @@ def session_ids(user_hash: np.ndarray, micros: np.ndarray) -> pa.Array:
     return hex_ids("s-", user_hash, micros)
 
 
-def bot_scores(at: Actions, time: Timeline, first_of_day: np.ndarray, settings: Bots) -> tuple[np.ndarray, np.ndarray]:
+def bot_scores(
+    at: Actions, time: Timeline, first_of_day: np.ndarray, limits: BotLimits
+) -> tuple[np.ndarray, np.ndarray]:
     """Score of each user's day: the largest of three ratios to its limit, above 1 for a bot. All by place in the timeline.
 
     Rate is the actions of the day; breadth the distinct items; regularity the limit of the coefficient of variation of
@@ -89,13 +91,13 @@ def bot_scores(at: Actions, time: Timeline, first_of_day: np.ndarray, settings: 
     mean = np.add.reduceat(pause, starts) / between
     deviation = np.sqrt(np.maximum(np.add.reduceat(pause * pause, starts) / between - mean * mean, 0))
     # Actions of one moment (the lines of an order, a page of impressions) have no rhythm.
-    judged = (counts >= settings.min_events) & (mean > 0)
+    judged = (counts >= limits.min_events) & (mean > 0)
     variation = np.maximum(np.divide(deviation, mean, out=np.ones_like(mean), where=judged), 1e-3)
     ratios = np.stack(
         [
-            counts / settings.events_per_day,
-            items / settings.items_per_day,
-            np.where(judged, settings.min_pause_variation / variation, 0.0),
+            counts / limits.events_per_day,
+            items / limits.items_per_day,
+            np.where(judged, limits.min_pause_variation / variation, 0.0),
         ]
     )
     return np.repeat(ratios.max(axis=0), counts), np.repeat(ratios.argmax(axis=0), counts)

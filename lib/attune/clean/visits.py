@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from attune.clean.actions import DAY_MICROS, IMPRESSION, PURCHASE, REFUND, Actions, relate
 from attune.clean.arrays import codes, text_hash, whole
-from attune.clean.events import DETAIL, IDENTITY, KEY, KIND, STATE, State
 from attune.clean.redact import redact_texts
+from attune.clean.rules import DETAIL, IDENTITY, KEY, KIND, STATE, Rules, State
 from attune.clean.sessions import (
     COMPUTED,
     SIGNALS,
@@ -27,8 +27,6 @@ from attune.clean.sessions import (
     session_table,
     sum_up,
 )
-from attune.config import Clean
-from attune.inputs.names import FILE, RAW, REASONS
 from attune.schemas import EVENT_TYPES, TABLES
 from attune.staging import Part
 
@@ -38,11 +36,11 @@ READ, REPEATS, REFUSED = "read", "repeats", "refused "
 _RENAMED = {"impression_id": "event_id", "shown_ts": "event_ts"}
 
 
-def settle_users(rows: pa.Table, settings: Clean) -> tuple[Iterator[Part], Counter[str]]:
+def settle_users(rows: pa.Table, rules: Rules) -> tuple[Iterator[Part], Counter[str]]:
     """What becomes of all rows of some users.
 
     Args:
-        rows: columns of ``events.ARRANGED``, each in one piece.
+        rows: columns of ``rules.ARRANGED``, each in one piece.
 
     Returns:
         Rows of the tables in ``WRITTEN``, a day of a table at a time, put together only when they are asked for. Numbers
@@ -52,10 +50,10 @@ def settle_users(rows: pa.Table, settings: Clean) -> tuple[Iterator[Part], Count
     state = rows[STATE].to_numpy()
     good, refused = np.flatnonzero(state != State.REFUSED), np.flatnonzero(state == State.REFUSED)
     queries = redact_texts(whole(rows["query"]))
-    actions = _actions(rows, queries, settings)
-    relations = relate(actions.take(good), settings)
+    actions = _actions(rows, queries, rules)
+    relations = relate(actions.take(good), rules)
     counts = Counter({READ: int((state == State.NEW).sum()) + len(refused), REPEATS: int(relations.repeat.sum())})
-    counts.update(REFUSED + json.dumps(why) for why in whole(rows[REASONS]).take(pa.array(refused)).to_pylist())
+    counts.update(REFUSED + json.dumps(why) for why in whole(rows["reasons"]).take(pa.array(refused)).to_pylist())
 
     # From here on in the order of time; ``place`` names the row of each action.
     single = np.flatnonzero(~relations.repeat & (state[good] != State.CONTEXT))
@@ -63,8 +61,8 @@ def settle_users(rows: pa.Table, settings: Clean) -> tuple[Iterator[Part], Count
     among_good = single[time.order]
     place = good[among_good]
     at = actions.take(place)
-    score, signal = bot_scores(at, time, relations.first_of_day[among_good], settings.bots)
-    session_id, session = _sessions(rows, place, at, time, settings)
+    score, signal = bot_scores(at, time, relations.first_of_day[among_good], rules.bots)
+    session_id, session = _sessions(rows, place, at, time, rules)
     clicks, orders = (np.where(r >= 0, good[r], -1)[among_good] for r in (relations.click, relations.order))
     found = {
         "query": queries.take(pa.array(place)),
@@ -109,12 +107,12 @@ def _days(day: np.ndarray, chosen: np.ndarray) -> Iterator[tuple[str, np.ndarray
         yield str(np.datetime64(int(value), "D")), of_day
 
 
-def _actions(rows: pa.Table, queries: pa.Array, settings: Clean) -> Actions:
+def _actions(rows: pa.Table, queries: pa.Array, rules: Rules) -> Actions:
     kind = whole(rows[KIND]).fill_null(-1).to_numpy(zero_copy_only=False)
     identity = rows[IDENTITY].to_numpy()
     detail = rows[DETAIL].to_numpy() ^ text_hash(queries)
     # Two orders within a second may both be real, so there the id counts.
-    by_id = np.isin(kind, (PURCHASE, REFUND)) if settings.near_duplicate_seconds else np.ones(len(kind), bool)
+    by_id = np.isin(kind, (PURCHASE, REFUND)) if rules.near_duplicate_seconds else np.ones(len(kind), bool)
     return Actions(
         user=codes(rows["user_id"]),
         item=codes(rows["item_id"]),
@@ -142,7 +140,7 @@ def _related(
 
 
 def _sessions(
-    rows: pa.Table, place: np.ndarray, at: Actions, time: Timeline, settings: Clean
+    rows: pa.Table, place: np.ndarray, at: Actions, time: Timeline, rules: Rules
 ) -> tuple[pa.Array, np.ndarray]:
     """Session id of each action, and a code that is equal for actions of one user's session.
 
@@ -151,7 +149,7 @@ def _sessions(
     """
     told = whole(rows["session_id"]).take(pa.array(place))
     given = pc.invert(pc.match_substring_regex(told, COMPUTED)).fill_null(False).to_numpy(zero_copy_only=False)
-    visit, named_by = cut_visits(time, given, settings.session_gap_minutes)
+    visit, named_by = cut_visits(time, given, rules.session_gap_minutes)
     fresh = session_ids(rows[KEY].to_numpy()[place][named_by], at.micros[named_by])
     ids = pc.coalesce(told.take(pa.array(named_by)), fresh).take(pa.array(visit))
     if not given.any():
@@ -180,9 +178,9 @@ def _quarantine(rows: pa.Table, refused: np.ndarray) -> Iterator[Part]:
         picked = pa.array(chosen)
         columns = {
             "source": pa.array(["events"] * len(chosen)),
-            "file": whole(rows[FILE]).take(picked),
-            "raw": redact_texts(whole(rows[RAW]).take(picked)),
-            "reasons": whole(rows[REASONS]).take(picked),
+            "file": whole(rows["file"]).take(picked),
+            "raw": redact_texts(whole(rows["raw"]).take(picked)),
+            "reasons": whole(rows["reasons"]).take(picked),
         }
         yield (
             "quarantine",
