@@ -46,6 +46,9 @@ def _differ(column: str, sql_type: str) -> str:
     a, b = f"a.{column}", f"b.{column}"
     if sql_type != "DOUBLE":
         return f"{a} IS DISTINCT FROM {b}"
+    if column == "price_spread":
+        # The root of a difference of two sums: what the sums differ by shows in its square.
+        a, b = f"pow({a}, 2)", f"pow({b}, 2)"
     near = f"abs({a} - {b}) <= {ABSOLUTE} + {RELATIVE} * abs({a})"
     return f"({a} IS NULL) != ({b} IS NULL) OR NOT coalesce({near}, true)"
 
