@@ -7,7 +7,7 @@ from attune.run import Run, job
 
 
 @job(
-    reads=("events", "impressions", "items", "reviews", "review_sentiment"),
+    reads=("events", "impressions", "item_history", "reviews", "review_sentiment"),
     writes=("user_features", "item_features", "user_item_features", "examples"),
 )
 def featurize(run: Run) -> None:

@@ -61,7 +61,7 @@ parts AS (
   UNION ALL BY NAME SELECT user_id, ds, count(*) AS new_sessions FROM (
     SELECT user_id, session_id, min(ds) AS ds FROM events WHERE user_id IS NOT NULL AND session_id IS NOT NULL GROUP BY ALL)
     GROUP BY ALL
-  UNION ALL BY NAME SELECT user_id, ds, count(*) AS shown, count(*) FILTER (clicked) AS clicked FROM impressions
+  UNION ALL BY NAME SELECT user_id, ds, count(*) AS shown, count(*) FILTER (click_ts::DATE = ds) AS clicked FROM impressions
     WHERE user_id IS NOT NULL GROUP BY ALL)
 SELECT user_id, ds, min(first_us) AS first_us, max(last_us) AS last_us,
   coalesce(sum(COLUMNS(* EXCLUDE (user_id, ds, first_us, last_us))), 0)
@@ -127,7 +127,7 @@ WITH parts AS (
     sum(num_others) AS num_others, min(first_us) AS first_us, max(last_us) AS last_us
   FROM u WHERE item_id IS NOT NULL GROUP BY ALL
   UNION ALL BY NAME SELECT item_id, ds, count(*) AS new_users FROM firsts GROUP BY ALL
-  UNION ALL BY NAME SELECT item_id, ds, count(*) AS shown, count(*) FILTER (clicked) AS clicked FROM impressions
+  UNION ALL BY NAME SELECT item_id, ds, count(*) AS shown, count(*) FILTER (click_ts::DATE = ds) AS clicked FROM impressions
     WHERE item_id IS NOT NULL GROUP BY ALL
   UNION ALL BY NAME SELECT item_id, ds, count(*) AS num_reviews, count(rating) AS num_rated, sum(rating) AS stars
     FROM reviews WHERE item_id IS NOT NULL GROUP BY ALL),

@@ -20,6 +20,9 @@ KINDS = {
 USER_KEY, PAIR_KEY = ["user_id", "as_of"], ["user_id", "item_id", "as_of"]
 
 
+CLICKED = (pl.col("click_ts").dt.date() == pl.col("ds")).sum().alias("clicked")
+
+
 def user_item_days(events: pl.LazyFrame) -> pl.LazyFrame:
     """One user, item and day."""
     us = pl.col("event_ts").dt.epoch("us")
@@ -129,7 +132,7 @@ def user_features(
         acted,
         firsts.group_by("user_id", "ds").agg(pl.len().cast(pl.Int64).alias("new_items")),
         starts.group_by("user_id", "ds").agg(pl.len().cast(pl.Int64).alias("new_sessions")),
-        shows.group_by("user_id", "ds").agg(pl.len().cast(pl.Int64).alias("shown"), pl.col("clicked").sum()),
+        shows.group_by("user_id", "ds").agg(pl.len().cast(pl.Int64).alias("shown"), CLICKED),
     ]
     days = summed("user_id", parts)
     d = dated(days, cutoffs).with_columns(dow=pl.col("ds").dt.weekday())
@@ -191,7 +194,7 @@ def item_features(
     parts = [
         acted,
         firsts.group_by("item_id", "ds").agg(pl.len().cast(pl.Int64).alias("new_users")),
-        shows.group_by("item_id", "ds").agg(pl.len().cast(pl.Int64).alias("shown"), pl.col("clicked").sum()),
+        shows.group_by("item_id", "ds").agg(pl.len().cast(pl.Int64).alias("shown"), CLICKED),
         reviews.group_by("item_id", "ds").agg(
             pl.len().cast(pl.Int64).alias("num_reviews"), pl.col("rating").count().cast(pl.Int64).alias("num_rated"),
             pl.col("rating").sum().alias("stars"),

@@ -100,6 +100,7 @@ TABLES: dict[str, TableSchema] = {
             price double price shown, in the shop's currency
             clicked boolean whether the user's next look at the item was a click, within clean.click_window_minutes
             click_id string event_id of that click
+            click_ts timestamp when, UTC
             propensity double probability with which the item was chosen to be shown; null where not logged
             campaign_id string ad campaign it was shown for
             ds date day of shown_ts, UTC
@@ -261,7 +262,7 @@ TABLES: dict[str, TableSchema] = {
             kind string user or item
             id string user_id or item_id
             shown int impressions
-            clicked int impressions clicked
+            clicked int impressions clicked before the day ended
             ds date day, UTC
             """,
             ("ds",),

@@ -110,16 +110,17 @@ class Oracle:
                 found.add(day)
         return found
 
-    def click_of(self, row: dict[str, Any]) -> bool:
-        """Whether the next look at the item is a click in time."""
+    def click_of(self, row: dict[str, Any]) -> int | None:
+        """When the next look at the item was, if it is a click in time."""
         here = self.span(row)
         looks = [r for r in self.kept if self.span(r)[:2] == here[:2] and self.span(r) > here
                  and EVENT_TYPES[r["_kind"]] in ("impression", "click")]  # fmt: skip
         if not looks:
-            return False
+            return None
         after = min(looks, key=self.span)
         waited = after["event_ts"] - row["event_ts"]
-        return EVENT_TYPES[after["_kind"]] == "click" and 0 <= waited <= RULES.click_window_minutes * 60e6
+        caused = EVENT_TYPES[after["_kind"]] == "click" and 0 <= waited <= RULES.click_window_minutes * 60e6
+        return int(after["event_ts"]) if caused else None
 
     @staticmethod
     def span(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -159,7 +160,9 @@ def test_decisions_are_those_of_the_rules_read_row_by_row(seed: int) -> None:
         source = sources[row["event_id"], moment(row)]
         # Of two looks within a second only the last can have been clicked, so these are left out.
         if "clicked" in row and spans[oracle.span(source)] == 1:
-            assert row["clicked"] == oracle.click_of(source)
+            clicked = row["click_ts"] and int(row["click_ts"].timestamp() * 1e6 + 0.5)
+            assert clicked == oracle.click_of(source)
+            assert row["clicked"] == (clicked is not None)
     people = [(row["user_id"], row["session_id"]) for row in told["events"] + told["impressions"]]
     assert {(r["user_id"], r["session_id"]): r["num_events"] for r in told["sessions"]} == Counter(people)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from attune.features.daily import Daily, count_days
+from attune.features.described import described
 from attune.features.items import item_days, item_features
 from attune.features.pairs import user_item_features
 from attune.features.users import affinities, user_days, user_features
@@ -38,12 +39,18 @@ def action(
     }  # fmt: skip
 
 
-def shown(user: str, item: str, time: str, clicked: bool = False) -> Row:
+def shown(user: str, item: str, time: str, clicked: bool = False, after_minutes: int = 0) -> Row:
     """A row of table impressions."""
+    click_ts = at(time) + dt.timedelta(minutes=after_minutes) if clicked else None
     return {
         "impression_id": f"{user}{item}{time}", "user_id": user, "session_id": "s", "item_id": item,
-        "shown_ts": at(time), "clicked": clicked, "ds": at(time).date(),
+        "shown_ts": at(time), "clicked": clicked, "click_ts": click_ts, "ds": at(time).date(),
     }  # fmt: skip
+
+
+def told(rows: Sequence[Row], day: str = "2020-01-01") -> list[Row]:
+    """Rows of table item_history: items as a file of the day tells them."""
+    return [row | {"num_rows": 1, "ds": dt.date.fromisoformat(day)} for row in rows]
 
 
 def review(item: str, stars: float | None, day: str) -> Row:
@@ -79,9 +86,10 @@ def features(
     impressions: Sequence[Row] = (),
     reviews: Sequence[Row] = (),
     sentiment: Sequence[Row] | None = None,
+    history: Sequence[Row] | None = None,
 ) -> "dict[str, DataFrame]":
     """The feature tables of a small log, as the job computes them."""
-    items = table(spark, "items", ITEMS)
+    items = described(table(spark, "item_history", told(ITEMS) if history is None else list(history))).persist()
     counted = count_days(table(spark, "events", events), table(spark, "impressions", list(impressions)))
     daily = Daily(counted.user_items.persist(), counted.sessions.persist(), counted.impressions.persist())
     opinions = None if sentiment is None else table(spark, "review_sentiment", list(sentiment))

@@ -6,8 +6,9 @@ import pytest
 
 from attune import config
 from attune.config import Config
+from attune.features.described import described
 from attune.features.examples import examples
-from features.log import ITEMS, Row, action, shown, table
+from features.log import ITEMS, Row, action, shown, table, told
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,9 +29,8 @@ LOG = [
 def _examples(
     spark: "SparkSession", log: list[Row], shows: list[Row], settings: Config = SETTINGS
 ) -> list[dict[str, Any]]:
-    frame = examples(
-        table(spark, "events", log), table(spark, "impressions", shows), table(spark, "items", ITEMS), settings
-    )
+    items = described(table(spark, "item_history", told(ITEMS)))
+    frame = examples(table(spark, "events", log), table(spark, "impressions", shows), items, settings)
     return [row.asDict() for row in frame.collect()]
 
 

@@ -10,7 +10,7 @@ from attune import config
 from attune.features.build import publish_examples, publish_features
 from attune.features.state import changed_days
 from attune.run import Run, start
-from features.log import ITEMS, Row, action, shown, table
+from features.log import ITEMS, Row, action, shown, table, told
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,7 +64,7 @@ def kept(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> Run
     run = _run(tmp_path_factory.mktemp("kept"), FIRST, FIRST - dt.timedelta(days=1))
     _write(run, OLD)
     _write(run, SHOWS, "impressions")
-    _write(run, ITEMS, "items")
+    _write(run, told(ITEMS), "item_history")
     publish_features(run)
     return run
 
@@ -82,7 +82,7 @@ def test_an_interval_gives_what_all_days_give_and_counts_changed_days_only(kept:
     whole = _run(tmp_path, SECOND, None)
     _write(whole, OLD + LATE + NEW)
     _write(whole, SHOWS, "impressions")
-    _write(whole, ITEMS, "items")
+    _write(whole, told(ITEMS), "item_history")
     publish_features(whole)
     for name in FEATURES:
         rows = _rows(following, name, SECOND)

@@ -11,7 +11,7 @@ from attune.inputs import FILE, file_day, refuse
 from attune.tables import conform
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, WindowSpec
 
 _WORDING = ("title", "description", "category", "brand", "image_path")
 _DESCRIBED = ("age_band", "gender", "region", "consent")
@@ -42,19 +42,40 @@ def to_item_history(good: "DataFrame", as_of: dt.date) -> "DataFrame":
     return conform(counted.agg(F.count("*").alias("num_rows")), "item_history")
 
 
-def to_items(history: "DataFrame") -> "DataFrame":
-    """Table items: the wording that most rows of an item have, titled ones first, and the median price of its last day."""
+def item_versions(history: "DataFrame") -> "DataFrame":
+    """What was known of each item at the end of each day on which something was told of it. Grain: one item and day.
+
+    The wording that most rows up to that day have, titled ones first, and the median price of the latest day with one.
+    Columns: item_id, ds, title, description, category, brand, image_path, price.
+    """
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    counted = history.groupBy("item_id", *_WORDING).agg(F.sum("num_rows").alias("rows"))
-    best = counted.groupBy("item_id").agg(
-        F.max(F.struct(F.col("title").isNotNull().alias("titled"), "rows", *_WORDING)).alias("best")
+    def up_to_day(*keys: str) -> "WindowSpec":
+        return Window.partitionBy(*keys).orderBy("ds").rangeBetween(Window.unboundedPreceding, Window.currentRow)
+
+    rows = F.sum("num_rows").over(up_to_day("item_id", *_WORDING)).alias("rows")
+    worded = F.struct(F.col("title").isNotNull().alias("titled"), rows, *_WORDING)
+    price = F.expr("percentile(price, 0.5, num_rows)").alias("_price")
+    counted = history.withColumn("_worded", worded).groupBy("item_id", "ds")
+    days = counted.agg(F.max("_worded").alias("_worded"), price)
+    # Rows of a wording only ever add up, so the largest so far is the one that leads now.
+    known = days.select(
+        "item_id",
+        "ds",
+        F.max("_worded").over(up_to_day("item_id")).alias("best"),
+        F.last("_price", ignorenulls=True).over(up_to_day("item_id")).alias("price"),
     )
-    priced = history.where(F.col("price").isNotNull())
-    by_day = priced.groupBy("item_id", "ds").agg(F.expr("percentile(price, 0.5, num_rows)").alias("price"))
-    price = by_day.groupBy("item_id").agg(F.max_by("price", "ds").alias("price"))
-    named = best.select("item_id", *(F.col(f"best.{name}").alias(name) for name in _WORDING))
-    return conform(named.join(price, "item_id", "left"), "items")
+    return known.select("item_id", "ds", *(F.col(f"best.{name}").alias(name) for name in _WORDING), "price")
+
+
+def to_items(history: "DataFrame") -> "DataFrame":
+    """Table items: each item as it was known last."""
+    from pyspark.sql import functions as F
+
+    versions = item_versions(history)
+    last = versions.groupBy("item_id").agg(F.max_by(F.struct(*versions.columns), "ds").alias("last"))
+    return conform(last.select("last.*"), "items")
 
 
 def judge_users(mapped: "DataFrame") -> "DataFrame":

@@ -132,8 +132,10 @@ def _related(
     ids = whole(rows["event_id"])
     before = whole(rows["refund_of"]).take(pa.array(place))
     undone = pc.coalesce(ids.take(pa.array(order, mask=order < 0)), before)
+    caused = pa.array(click, mask=click < 0)
     return {
-        "click_id": ids.take(pa.array(click, mask=click < 0)),
+        "click_id": ids.take(caused),
+        "click_ts": whole(rows["event_ts"]).take(caused),
         "clicked": pa.array(click >= 0),
         "refund_of": pc.if_else(pa.array(at.kind == REFUND), undone, pa.scalar(None, pa.string())),
     }

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from attune.features.daily import Daily, count_days
+from attune.features.described import described
 from attune.features.examples import examples
 from attune.features.items import item_days, item_features, of_version
 from attune.features.pairs import user_item_features
@@ -46,7 +47,7 @@ def publish_features(run: "Run") -> None:
 
 
 def _stage(run: "Run", daily: Daily, cutoffs: list[dt.date], staged: "dict[str, StagedTable]", hold: "_Hold") -> None:
-    items, weights = run.read_or_empty("items"), run.settings.recommend.event_weights
+    items, weights = hold(described(run.read_or_empty("item_history"))), run.settings.recommend.event_weights
     daily = Daily(hold(daily.user_items), daily.sessions, daily.impressions)
     of_items = hold(item_days(daily, run.read_or_empty("reviews"), _sentiment(run)))
     staged |= run.stage({"item_features": item_features(of_items, items, cutoffs)})
@@ -67,8 +68,8 @@ def publish_examples(run: "Run") -> None:
     elif settings.since is not None:
         run.skip("examples", "since is set: examples are made by a run over all days, before training")
     else:
-        events, impressions, items = map(run.read_or_empty, ("events", "impressions", "items"))
-        run.write({"examples": examples(events, impressions, items, settings)})
+        events, impressions, told = map(run.read_or_empty, ("events", "impressions", "item_history"))
+        run.write({"examples": examples(events, impressions, described(told), settings)})
 
 
 def _sentiment(run: "Run") -> "DataFrame | None":

@@ -75,10 +75,13 @@ def user_session_days(events: "DataFrame") -> "DataFrame":
 
 
 def impression_days(impressions: "DataFrame") -> "DataFrame":
-    """Table impression_days. Grain: one user and day, or one item and day."""
+    """Table impression_days. Grain: one user and day, or one item and day.
+
+    A click after midnight does not count: it was not known when the day of the impression ended.
+    """
     from pyspark.sql import functions as F
 
-    counts = (F.count("*").alias("shown"), F.count_if("clicked").alias("clicked"))
+    counts = (F.count("*").alias("shown"), F.count_if(F.to_date("click_ts") == F.col("ds")).alias("clicked"))
 
     def of(kind: str) -> "DataFrame":
         ids = impressions.where(F.col(f"{kind}_id").isNotNull())

@@ -16,6 +16,9 @@ def examples(events: "DataFrame", impressions: "DataFrame", items: "DataFrame", 
     Items passed over are impressions without a click, thinned by ``seed`` to ``features.negatives`` for each click of
     the user's day; on days without impressions, items drawn by popularity. What is drawn for a day depends on that day
     and earlier ones only, so later rows change no earlier example.
+
+    Args:
+        items: ``described``.
     """
     from pyspark.sql import functions as F
 

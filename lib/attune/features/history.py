@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from attune.feature_registry.examples import EXAMPLE_HALF_LIFE_DAYS
-from attune.features.described import described
+from attune.features.described import as_told
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, WindowSpec
@@ -19,6 +19,9 @@ def with_history(labelled: "DataFrame", events: "DataFrame", items: "DataFrame")
 
     Two shuffles: what the user did before, by user; what was done to the item before, by item. Every window reaches
     back to the beginning, so that it moves on with each row and a user with many actions takes no longer by row.
+
+    Args:
+        items: ``described``.
     """
     from pyspark.sql import functions as F
 
@@ -35,9 +38,12 @@ def _of_user(choices: "DataFrame", actions: "DataFrame", items: "DataFrame") -> 
 
     by_item = actions.groupBy("user_id", "item_id", "_us").agg(F.count("*").alias("_n"))
     by_time = actions.groupBy("user_id", "_us").agg(F.count("*").alias("_at_once"))
+    # Of a choice what was known the day before, of an action what was on its day: it was made seeing it.
+    made = F.to_date(F.timestamp_micros("_us"))
+    day = F.when(F.col("label").isNull(), made).otherwise(F.date_sub(made, 1))
+    seen = F.broadcast(items.drop("brand", "price", "log_price_square"))
     rows = (
-        choices.unionByName(by_item, allowMissingColumns=True)
-        .join(F.broadcast(described(items).drop("brand", "price", "log_price_square")), "item_id", "left")
+        as_told(choices.unionByName(by_item, allowMissingColumns=True), seen, day)
         .unionByName(by_time, allowMissingColumns=True)
         .repartition("user_id")
     )

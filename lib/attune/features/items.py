@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attune.feature_registry import ITEM_FEATURES, ITEM_SUMS
 from attune.feature_registry.feature import in_days
 from attune.features.daily import Daily, first_days
-from attune.features.described import described, formulas, stacked
+from attune.features.described import formulas, stacked
 from attune.features.windows import MONEY_BITS, WEIGHT_BITS, each_date, exact, known_before, share_of, with_overall
 from attune.tables import conform
 
@@ -60,12 +60,13 @@ def item_features(days: "DataFrame", items: "DataFrame", cutoffs: Sequence[dt.da
 
     Args:
         days: ``item_days``; read twice.
+        items: ``described``.
     """
     from pyspark.sql import functions as F
 
     dated = known_before(days, cutoffs)
     sums = dated.groupBy("item_id", "as_of").agg(*formulas(ITEM_SUMS, ITEM_FEATURES))
-    catalogue = each_date(_catalogue(items), cutoffs)
+    catalogue = _catalogue(items, cutoffs)
     joined = catalogue.join(sums, ["item_id", "as_of"], "full").fillna(
         0, [c for c in sums.columns if c not in _NULLABLE]
     )
@@ -90,12 +91,14 @@ def of_version(scored: "DataFrame", model_version: str) -> "DataFrame":
     return scored.where(F.col("model_version") == model_version)
 
 
-def _catalogue(items: "DataFrame") -> "DataFrame":
-    """Columns item_id, price and price_ratio of each item."""
+def _catalogue(items: "DataFrame", cutoffs: Sequence[dt.date]) -> "DataFrame":
+    """Columns item_id, as_of, price and price_ratio of each item known before each date."""
     from pyspark.sql import functions as F
 
-    known = described(items)
-    usual = known.where(F.col("log_price").isNotNull() & F.col("category").isNotNull()).groupBy("category")
+    before = F.date_sub("as_of", 1)
+    known = each_date(items, cutoffs).where((before >= F.col("told")) & (before < F.col("until")))
+    usual = known.where(F.col("log_price").isNotNull() & F.col("category").isNotNull()).groupBy("as_of", "category")
     means = usual.agg((F.sum("log_price") / F.count("*")).alias("_usual"))
     ratio = (F.col("log_price") - F.col("_usual")).alias("price_ratio")
-    return known.join(F.broadcast(means), "category", "left").select("item_id", "price", ratio)
+    joined = known.join(F.broadcast(means), ["as_of", "category"], "left")
+    return joined.select("item_id", "as_of", "price", ratio)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attune.feature_registry import PAIR_FEATURES
 from attune.features.daily import Daily
-from attune.features.described import described, formulas
+from attune.features.described import as_told, formulas
 from attune.features.users import favourites
 from attune.features.windows import known_before, worth_of_counts
 from attune.tables import conform
@@ -29,6 +29,7 @@ def user_item_features(
     """Table user_item_features for some dates. Grain: one user and item acted on in the 90 days before a date.
 
     Args:
+        items: ``described``.
         liked: ``users.affinities`` of ``daily``.
         users: columns user_id, as_of, mean_log_price.
     """
@@ -40,7 +41,7 @@ def user_item_features(
         worth_of_counts(weights).alias("worth"),
     )  # fmt: skip
     pairs = known_before(acted, cutoffs, PAIR_DAYS).groupBy("user_id", "item_id", "as_of")
-    rows = pairs.agg(*formulas({}, PAIR_FEATURES)).join(described(items), "item_id", "left")
+    rows = as_told(pairs.agg(*formulas({}, PAIR_FEATURES)), items, F.date_sub("as_of", 1))
     # The order of the joins saves a sort: rows in the order of user, date and category are in that of user and date.
     rows = _with_worth(rows, liked, "category")
     worths = favourites(liked).select("user_id", "as_of", "category_worth", "brand_worth")

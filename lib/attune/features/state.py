@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from attune.run import Run
 
-_COUNTING = 1
+_COUNTING = 2
 """To be raised with a change of what is counted: kept counts of another number are made anew."""
 
 _KEPT: "dict[str, tuple[str, Callable[[DataFrame], DataFrame]]]" = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attune.feature_registry import USER_FEATURES, USER_SUMS
 from attune.features.daily import Daily, first_days
-from attune.features.described import described, formulas, stacked
+from attune.features.described import as_told, formulas, stacked
 from attune.features.windows import each_date, exact, known_before, share_of, with_overall, worth_of_counts
 from attune.tables import conform
 
@@ -21,12 +21,16 @@ _SUMMED = (
 
 
 def user_days(daily: Daily, items: "DataFrame") -> "DataFrame":
-    """Everything that is summed over a user's days. Grain: one user and day with an action or an impression."""
+    """Everything that is summed over a user's days. Grain: one user and day with an action or an impression.
+
+    Args:
+        items: ``described``.
+    """
     from pyspark.sql import functions as F
 
     num = F.expr("num_searches + num_clicks + num_views + num_carts + num_purchases + num_refunds")
     priced, known = F.col("price").isNotNull(), F.col("log_price").isNotNull()
-    acted = daily.user_items.join(described(items), "item_id", "left").withColumns(
+    acted = as_told(daily.user_items, items, F.col("ds")).withColumns(
         {
             "num_events": num,
             "num_clicks": F.col("num_clicks") + F.col("num_views"),
@@ -81,7 +85,7 @@ def affinities(
     kinds = F.array(
         *(F.struct(F.lit(kind).alias("kind"), F.col(kind).alias("value")) for kind in ("category", "brand"))
     )
-    acted = daily.user_items.join(described(items), "item_id").where(F.col("ds") < F.lit(in_order[-1]))
+    acted = as_told(daily.user_items.where(F.col("ds") < F.lit(in_order[-1])), items, F.col("ds"))
     periods = (
         acted.select("user_id", first.alias("_first"), worth_of_counts(weights).alias("worth"), F.inline(kinds))
         .where(F.col("value").isNotNull() & (F.col("worth") > 0))
