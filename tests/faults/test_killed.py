@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 SEED = 20
 NUM_KILLS = int(os.environ.get("ATTUNE_KILLS", "20"))
-NUM_EXECUTOR_KILLS = min(5, NUM_KILLS)
 FIRST = "quality_results"
 """The table that is published first."""
 EXECUTORS = "local-cluster[2,1,1024]"
@@ -224,10 +223,10 @@ def test_a_killed_executor_costs_time_and_no_row(whole: Whole) -> None:
     assert job.wait() == 0, job.told()
     assert digests(workspace) == whole.new
     draw, outcomes = random.Random(SEED), []
-    for number in range(NUM_EXECUTOR_KILLS):
+    for number in range(NUM_KILLS):
         workspace = whole.shop.copy("old_tables", f"executor{number}")
         # One kill in each part of the run, told by its progress: how long it takes depends on what else is running.
-        after_staged = number * num_staged // NUM_EXECUTOR_KILLS
+        after_staged = number * num_staged // NUM_KILLS
         delay = round(draw.uniform(0, seconds / num_staged), 2)
         outcomes.append(kill_executor(whole, workspace, after_staged, delay, draw))
         print(outcomes[-1])
