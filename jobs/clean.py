@@ -8,13 +8,14 @@ from attune.run import Run, job
 
 
 @job(
-    reads=("inputs.events", "inputs.reviews", "inputs.items", "inputs.users"),
+    reads=("inputs.events", "inputs.reviews", "inputs.items", "inputs.users", "inputs.texts"),
     writes=(
         "events",
         "impressions",
         "bot_events",
         "sessions",
         "reviews",
+        "texts",
         "items",
         "item_history",
         "users",
@@ -23,7 +24,7 @@ from attune.run import Run, job
     ),
 )
 def clean(run: Run) -> None:
-    """Turn raw events, reviews, items and users into typed tables; refused rows go to quarantine with reasons."""
+    """Turn raw events, reviews, items, users and texts into typed tables; refused rows go to quarantine with reasons."""
     with cleaned(run) as cleaning:
         check(run, cleaning.staged)
         cleaning.publish()

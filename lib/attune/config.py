@@ -27,7 +27,7 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
-INPUT_NAMES = ("events", "reviews", "items", "users")
+INPUT_NAMES = ("events", "reviews", "items", "users", "texts")
 _NUMBERS = ("int", "bigint", "double")
 _EXTRA_INPUT_COLUMNS = {"events": {"price", "propensity"}}
 """Columns of an input that land in another table than the one of its name (impressions)."""
@@ -94,6 +94,7 @@ class Inputs(Settings):
     reviews: Input | None
     items: Input | None
     users: Input | None
+    texts: Input | None
 
     @model_validator(mode="after")
     def _known_columns(self) -> "Inputs":
@@ -329,6 +330,16 @@ class TextMatchTask(TrainTask):
     valid_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
+class Finetune(TrainTask):
+    name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None
+    task: Literal["classification"]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: Literal["none", "balanced"]
+    valid_share: Annotated[float, Field(gt=0, lt=0.5)]
+    test_share: Annotated[float, Field(ge=0, lt=0.5)]
+    min_score: float | None
+
+
 class Train(Settings):
     encoder: str
     launcher: Literal["horovod", "single"]
@@ -343,6 +354,7 @@ class Train(Settings):
     start_timeout_seconds: Count
     sentiment: SentimentTask
     text_match: TextMatchTask
+    finetune: Finetune
 
 
 class Score(Settings):

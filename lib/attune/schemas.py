@@ -191,6 +191,18 @@ TABLES: dict[str, TableSchema] = {
             """,
         ),
         _table(
+            "texts",
+            "one text to learn from",
+            """
+            text_id string id from the input, or a hash of the row
+            text string the text, personal data redacted
+            other_text string second text of a pair, personal data redacted
+            label string what the text is; several labels are separated by |
+            weight double how much it counts in training; null: 1
+            split string train, valid or test; null: drawn by a hash of text_id
+            """,
+        ),
+        _table(
             "sessions",
             "one visit: a user's actions with gaps no longer than clean.session_gap_minutes",
             """

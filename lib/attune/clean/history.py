@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from attune.clean import catalogue, reviews
+from attune.clean import catalogue, reviews, texts
 from attune.clean.actions import PURCHASE, REFUND
 from attune.clean.events import as_rows
 from attune.clean.rules import KIND, STATE, State
@@ -218,6 +218,16 @@ def stage_items(cleaning: "Cleaning", told: "DataFrame") -> None:
             tables.read("item_history", partitions=tables.partitions("item_history") - days)
         )
     cleaning.stage("items", catalogue.to_items(all_told))
+
+
+def stage_texts(cleaning: "Cleaning", good: "DataFrame") -> tuple[int, int]:
+    """Stage texts, those known among them. Returns how many were added, and dropped as repeats."""
+    run, stored, num_read = cleaning.run, 0, good.count()
+    if run.settings.since is not None and run.tables.exists("texts"):
+        stored = run.tables.rows("texts")
+        good = good.unionByName(run.tables.read("texts"), allowMissingColumns=True)
+    kept = cleaning.stage("texts", texts.to_texts(good)).rows - stored
+    return kept, num_read - kept
 
 
 def stage_reviews(cleaning: "Cleaning", good: "DataFrame") -> tuple[int, int]:

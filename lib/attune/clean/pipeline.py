@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-from attune.clean import catalogue, event_log, history, reviews
+from attune.clean import catalogue, event_log, history, reviews, texts
 from attune.clean.accounting import NO_CONSENT, Account, Refusals, check_share, count_refusals, to_quarantine
 from attune.clean.pseudonyms import key_id, pseudonymise, read_key
 from attune.config import Input
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from attune.run import Run
 
-_ORDER = ("users", "items", "events", "reviews")
+_ORDER = ("users", "items", "events", "reviews", "texts")
 
 
 @dataclass
@@ -113,7 +113,7 @@ def _clean_one(cleaning: Cleaning, name: str, source: Input) -> None:
 
 
 def _clean_described(cleaning: Cleaning, name: str, mapped: "DataFrame") -> tuple[Account, Refusals]:
-    """Users, items or reviews: few beside the events, so they are held and counted."""
+    """Users, items, reviews or texts: few beside the events, so they are held and counted."""
     from pyspark.sql import functions as F
 
     settings = cleaning.run.settings
@@ -127,6 +127,8 @@ def _clean_described(cleaning: Cleaning, name: str, mapped: "DataFrame") -> tupl
     elif name == "items":
         kept, repeats = _keys_and_repeats(good, "item_id")
         history.stage_items(cleaning, catalogue.to_item_history(good, settings.as_of))
+    elif name == "texts":
+        kept, repeats = history.stage_texts(cleaning, good)
     else:
         kept, repeats = history.stage_reviews(cleaning, good)
     history.stage_quarantine(cleaning, to_quarantine(bad, name, settings.as_of), refusals.rows)
@@ -150,6 +152,8 @@ def _judge(cleaning: Cleaning, name: str, mapped: "DataFrame") -> "DataFrame":
         return catalogue.judge_users(mapped)
     if name == "items":
         return catalogue.judge_items(mapped, settings.clean)
+    if name == "texts":
+        return texts.judge_texts(mapped, settings.clean)
     judged = reviews.judge_reviews(mapped, settings.clean, settings.as_of)
     return catalogue.refuse_without_consent(judged, cleaning.refusing)
 

@@ -54,7 +54,7 @@ def pseudonym(user_id: str, key: bytes) -> str:
 
 def pseudonymise(mapped: "DataFrame", key: bytes | None) -> "DataFrame":
     """Replace ``user_id``; the key travels to the tasks inside the function, never in a plan that Spark logs."""
-    if key is None:
+    if key is None or "user_id" not in mapped.columns:
         return mapped
     from pyspark.sql import functions as F
     from pyspark.sql.pandas.functions import pandas_udf

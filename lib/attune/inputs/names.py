@@ -12,6 +12,7 @@ REQUIRED = {
     "reviews": ("item_id", "rating", "body", "review_ts"),
     "items": ("item_id",),
     "users": ("user_id",),
+    "texts": ("text",),
 }
 """Columns without which the rows of an input are worth nothing; the others may be null for long stretches."""
 

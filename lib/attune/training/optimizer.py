@@ -25,26 +25,26 @@ class Optimizer:
             {"params": [p for _, p in named], "lr": rate, "weight_decay": decay}
             for (rate, decay), named in groups.items()
         ]
-        self._inner: torch.optim.Optimizer
+        self.inner: torch.optim.Optimizer
         if settings.optimizer == "sgd":
-            self._inner = torch.optim.SGD(described, lr=0.0, momentum=_MOMENTUM, nesterov=True)
+            self.inner = torch.optim.SGD(described, lr=0.0, momentum=_MOMENTUM, nesterov=True)
         else:
-            self._inner = torch.optim.AdamW(described, fused=True)
-        self._peak_rates = [group["lr"] for group in self._inner.param_groups]
+            self.inner = torch.optim.AdamW(described, fused=True)
+        self._peak_rates = [group["lr"] for group in self.inner.param_groups]
 
     def step(self, factor: float) -> None:
         """Move the weights along their gradients, at so much of the peak rates, and drop the gradients."""
-        for group, peak in zip(self._inner.param_groups, self._peak_rates, strict=True):
+        for group, peak in zip(self.inner.param_groups, self._peak_rates, strict=True):
             group["lr"] = peak * factor
-        self._inner.step()
-        self._inner.zero_grad(set_to_none=True)
+        self.inner.step()
+        self.inner.zero_grad(set_to_none=True)
 
     def state(self) -> dict[str, torch.Tensor]:
         """What the steps so far have left, by ``<kind>/<parameter>``; empty before the first."""
         return {
             f"{kind}/{name}": value
             for name, parameter in self.parameters.items()
-            for kind, value in self._inner.state[parameter].items()
+            for kind, value in self.inner.state[parameter].items()
             if value is not None
         }
 
@@ -53,7 +53,7 @@ class Optimizer:
         for key, value in state.items():
             kind, _, name = key.partition("/")
             parameter = self.parameters[name]
-            self._inner.state[parameter][kind] = value.to(parameter.device)
+            self.inner.state[parameter][kind] = value.to(parameter.device)
 
 
 def _groups(network: nn.Module, settings: LoopSettings) -> dict[tuple[float, float], list[tuple[str, nn.Parameter]]]:

@@ -48,7 +48,7 @@ class RankJob:
     loop: LoopSettings
     checkpoints: str | None = None  # folder to go on from where a run was cut off; None: nothing is kept
     threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there
-    report_columns: tuple[str, ...] = ()  # value columns to return with the outputs for the test rows
+    report_columns: tuple[str, ...] = ()  # value columns to return with the outputs of the test rows; none: no outputs
 
 
 @dataclass(frozen=True)

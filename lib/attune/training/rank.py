@@ -39,15 +39,16 @@ def run_rank(job: RankJob, comm: Communicator) -> RankResult:
     say(f"{_describe_rows(rows)} on rank 0 of {comm.size}, {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
     ready = time.monotonic()
     trained = loop.fit(streams["train"], rows.get("valid", nothing), say)
-    test = {}
+    metrics, test = _figures(trained, ready - began), {}
     if "test" in rows:
         outputs, values = loop.gather(rows["test"])
-        test = {"outputs": outputs, **{name: values[name] for name in job.report_columns}}
+        metrics["test"] = task.metrics(outputs, values)
+        if job.report_columns:
+            test = {"outputs": outputs, **{name: values[name] for name in job.report_columns}}
     if comm.rank == 0:
         folder = Path(job.output) / NETWORK_FOLDER
         folder.mkdir(parents=True)
         write_network(task.network, load_tokenizer(job.encoder), job.max_tokens, folder)
-    metrics = _figures(trained, ready - began)
     counts = {name: len(shard) for name, shard in rows.items()}
     return RankResult(comm.rank, counts, metrics, test if comm.rank == 0 else {})
 

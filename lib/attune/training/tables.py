@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from attune.training.driver import TrainedModel
+from attune.training.finetune import finetune
 from attune.training.sentiment import train_sentiment
 from attune.training.text_match import items_with_text, positive_pairs, train_text_match
 
@@ -42,6 +43,12 @@ def train_text_match_model(run: "Run") -> None:
         pairs = positive_pairs(positives, settings.train.text_match.history_days, settings.cutoffs[0])
         items = items_with_text(run.read("items"))
         _note(run, train_text_match(pairs, items, settings, run.run_id, run.versions_read("examples", "items")))
+
+
+def finetune_model(run: "Run") -> None:
+    """Train a model of one's own from table texts. Raises InputError where there is none."""
+    texts = run.read("texts")
+    _note(run, finetune(texts, run.settings, run.run_id, run.versions_read("texts")))
 
 
 def _note(run: "Run", model: TrainedModel) -> None:
