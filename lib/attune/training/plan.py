@@ -41,6 +41,8 @@ class RankJob:
     loop: LoopSettings
     threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there
     report_columns: tuple[str, ...] = ()  # value columns to return with the outputs for the test rows
+    reader: str = "auto"  # petastorm, pyarrow or auto
+    settings_key: str = "train.<task>"  # where the settings of the task stand, for messages
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _read(
 ) -> Rows:
     extra = job.report_columns if split == "test" else ()
     values = tuple(dict.fromkeys((*value_columns, *extra)))
-    shard = read_shard(job.data[split], comm.rank, comm.size, token_columns, values)
+    shard = read_shard(job.data[split], comm.rank, comm.size, token_columns, values, job.reader)
     check_total(split, shard, job.written[split], comm)
     return shard
 
