@@ -13,10 +13,12 @@ import torch
 from attune.errors import AttuneError, InputError
 from attune.models.encoder import load_tokenizer
 from attune.models.networks import write_network
-from attune.training.communicator import Communicator, HorovodRanks, gather_rows
+from attune.training.communicator import Communicator, gather_rows
+from attune.training.devices import gpu_index, out_of_memory
 from attune.training.loop import Loop, Trained, mean_by_quarter
 from attune.training.plan import RankJob, RankResult
 from attune.training.reader import Rows, read_shard
+from attune.training.traces import leave_result, mark_started, rank_number
 
 NETWORK_FOLDER = "network"
 PROGRESS_FILE = "progress.txt"
@@ -24,7 +26,19 @@ PROGRESS_FILE = "progress.txt"
 
 
 def run_rank(job: RankJob, comm: Communicator) -> RankResult:
-    """Read this rank's rows, train, and have rank 0 write the network to ``job.output``."""
+    """Read this rank's rows, train, and have rank 0 write the network to ``job.output``.
+
+    Raises SettingsError where memory does not suffice.
+    """
+    try:
+        return _run_rank(job, comm)
+    except (MemoryError, RuntimeError) as error:
+        if (explained := out_of_memory(error, job)) is None:
+            raise
+        raise explained from error
+
+
+def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     began = time.monotonic()
     device = _prepare(job, comm)
     task = job.task(job.encoder, **job.task_settings)
@@ -48,18 +62,24 @@ def run_rank(job: RankJob, comm: Communicator) -> RankResult:
     return RankResult(comm.rank, counts, metrics, test if comm.rank == 0 else {})
 
 
-def run_horovod_rank(job: RankJob) -> RankResult:
-    """``run_rank`` in a process that Horovod started; an error becomes part of the result.
+def run_launched_rank(job: RankJob, ranks: Callable[[], Communicator]) -> RankResult:
+    """``run_rank`` in a process that a launcher started; an error becomes part of the result.
 
-    Leaving the group on an error lets the other ranks fail at once instead of waiting.
+    Leaving the group on an error lets the other ranks fail at once instead of waiting. The result is left in the
+    scratch folder, too: of a rank that has none there, the driver knows that it died.
     """
-    comm = HorovodRanks()
+    number = rank_number()
+    mark_started(job, number)
+    comm = None
     try:
-        return run_rank(job, comm)
+        comm = ranks()
+        result = run_rank(job, comm)
     except Exception as error:  # noqa: BLE001 - raised again on the driver
-        return RankResult(comm.rank, error=_plain(error), traceback=traceback.format_exc())
-    finally:
+        result = RankResult(number, error=_plain(error), traceback=traceback.format_exc())
+    leave_result(job, result)
+    if comm is not None:
         comm.close()
+    return result
 
 
 def _prepare(job: RankJob, comm: Communicator) -> torch.device:
@@ -68,7 +88,7 @@ def _prepare(job: RankJob, comm: Communicator) -> torch.device:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.manual_seed(job.loop.seed * comm.size + comm.rank)
     if torch.cuda.is_available():
-        device = torch.device("cuda", comm.local_rank % torch.cuda.device_count())
+        device = torch.device("cuda", gpu_index(comm, torch.cuda.device_count()))
         torch.cuda.set_device(device)
         return device
     torch.set_num_threads(job.threads or max(1, len(os.sched_getaffinity(0)) // comm.local_size))

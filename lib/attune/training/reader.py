@@ -113,11 +113,10 @@ def _with_pyarrow(url: str, columns: Sequence[str], rank: int, size: int) -> lis
     )
     files = dataset.dataset(path, format="parquet", filesystem=filesystem).get_fragments()
     groups = [group for file in sorted(files, key=lambda file: file.path) for group in file.split_by_row_group()]
+    mine = groups[rank::size]
     if len(groups) < size:
-        groups = groups if rank == 0 else []
-    else:
-        groups = groups[rank::size]
-    tables = [group.to_table(columns=list(columns)) for group in groups]
+        mine = [] if rank else groups
+    tables = [group.to_table(columns=list(columns)) for group in mine]
     return [{name: table[name].to_numpy() for name in columns} for table in tables if len(table)]
 
 
