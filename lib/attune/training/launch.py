@@ -14,7 +14,9 @@ from attune.training.communicator import SingleProcess
 from attune.training.launchers.horovod import run_on_hosts, run_on_spark
 from attune.training.launchers.torch import run_with_distributor
 from attune.training.plan import RankJob, RankResult
-from attune.training.rank import PROGRESS_FILE, run_rank
+from attune.training.progress import POINTS_FILE, PROGRESS_FILE, Point
+from attune.training.rank import run_rank
+from attune.training.tracking import Tracker
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,14 +26,14 @@ _log = logging.getLogger("attune")
 
 def run_ranks(
     job: RankJob, spark: "SparkSession", launcher: str, num_ranks: int, start_timeout_seconds: int,
-    hosts: str | None = None,
+    hosts: str | None = None, tracker: Tracker | None = None,
 ) -> list[RankResult]:  # fmt: skip
-    """Train on all ranks and wait for them; results in rank order.
+    """Train on all ranks and wait for them; results in rank order. Curves go to ``tracker`` while training runs.
 
     Raises SettingsError where there are fewer places than ranks, MissingError where a package is missing or the ranks
     do not start in time, what a rank raised, its traceback in the notes, and RankDiedError where one died.
     """
-    with _follow(Path(job.output) / PROGRESS_FILE):
+    with _follow(Path(job.output), tracker or Tracker({})):
         if launcher == "single":
             return [run_rank(job, SingleProcess())]
         if launcher == "horovodrun":
@@ -61,10 +63,10 @@ def task_slots(spark: "SparkSession") -> int | None:
 
 
 @contextmanager
-def _follow(file: Path) -> Iterator[None]:
-    """Log the lines that rank 0 adds to a file, as they come."""
+def _follow(output: Path, tracker: Tracker) -> Iterator[None]:
+    """Log the lines and forward the points that rank 0 adds to its files, as they come."""
     done = threading.Event()
-    follower = threading.Thread(target=_log_lines, args=(file, done), daemon=True)
+    follower = threading.Thread(target=_forward, args=(output, tracker, done), daemon=True)
     follower.start()
     try:
         yield
@@ -73,16 +75,30 @@ def _follow(file: Path) -> Iterator[None]:
         follower.join()
 
 
-def _log_lines(file: Path, done: threading.Event) -> None:
-    position = 0
+def _forward(output: Path, tracker: Tracker, done: threading.Event) -> None:
+    lines, points = _Tail(output / PROGRESS_FILE), _Tail(output / POINTS_FILE)
     while True:
         last_time = done.wait(1.0)
-        if file.is_file():
-            with file.open(encoding="utf-8") as stream:
-                stream.seek(position)
-                lines = stream.read()
-                position = stream.tell()
-            for line in lines.splitlines():
-                _log.info("%s", line)
+        for line in lines.new():
+            _log.info("%s", line)
+        tracker.points([Point.read(line) for line in points.new()])
         if last_time:
             return
+
+
+class _Tail:
+    """Whole lines of a file that another process adds to."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._position = file, 0
+
+    def new(self) -> list[str]:
+        """Lines since the last time; one that has no end yet is left for the next."""
+        if not self._file.is_file():
+            return []
+        with self._file.open("rb") as stream:
+            stream.seek(self._position)
+            added = stream.read()
+        whole = added[: added.rfind(b"\n") + 1]
+        self._position += len(whole)
+        return whole.decode("utf-8", "replace").splitlines()

@@ -17,12 +17,11 @@ from attune.training.communicator import Communicator, gather_rows
 from attune.training.devices import gpu_index, out_of_memory
 from attune.training.loop import Loop, Trained, mean_by_quarter
 from attune.training.plan import RankJob, RankResult
+from attune.training.progress import Reporter
 from attune.training.reader import Rows, read_shard
 from attune.training.traces import leave_result, mark_started, rank_number
 
 NETWORK_FOLDER = "network"
-PROGRESS_FILE = "progress.txt"
-"""In the output folder: what rank 0 says while it trains, for the driver to log."""
 
 
 def run_rank(job: RankJob, comm: Communicator) -> RankResult:
@@ -44,7 +43,7 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     task = job.task(job.encoder, **job.task_settings)
     rows = {name: _read(job, task.token_columns, task.value_columns, name, comm) for name in job.data}
     nothing = rows["train"].take(np.empty(0, np.int64))
-    say = _writer(Path(job.output) / PROGRESS_FILE) if comm.rank == 0 else _say_nothing
+    say = Reporter(Path(job.output)) if comm.rank == 0 else _say_nothing
     loop = Loop(task, job.loop, comm, device)
     say(f"{_describe_rows(rows)} on rank 0 of {comm.size}, {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
     ready = time.monotonic()
@@ -137,17 +136,6 @@ def _plain(error: Exception) -> Exception:
 
 def _describe_rows(rows: dict[str, Rows]) -> str:
     return ", ".join(f"{len(shard):,} {name} rows" for name, shard in rows.items())
-
-
-def _writer(file: Path) -> Callable[[str], None]:
-    """Add a line to a file, visible at once."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-
-    def say(line: str) -> None:
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
-
-    return say
 
 
 def _say_nothing(line: str) -> None:
