@@ -5,6 +5,10 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+# mlflow-skinny is MLflow without its server, models and pandas (whole mlflow caps pandas and pyarrow); SQLAlchemy and Alembic
+# are what its client needs to write to a SQLite file. tensorboard is what torch.utils.tensorboard writes with, and shows.
+_TRACKING = ["alembic>=1.10,<2", "mlflow-skinny>=3.1,<4", "sqlalchemy>=2,<3", "tensorboard>=2.15,<3"]
+
 _init = Path(__file__).with_name("lib") / "attune" / "__init__.py"
 
 setup(
@@ -37,7 +41,9 @@ setup(
     extras_require={
         # Not among the requirements: its build needs tools/cxx17, and Databricks ML runtimes bring their own.
         "horovod": ["horovod==0.28.1", "cffi", "cloudpickle", "packaging", "psutil"],
-        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML"],
+        # Curves of trainings; without it they are left out with a note. Databricks ML runtimes bring their own.
+        "tracking": _TRACKING,
+        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML", *_TRACKING],
     },
     entry_points={"console_scripts": ["attune=attune.cli:main"]},
 )

@@ -33,7 +33,6 @@ def test_a_sound_machine_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("facts", "what", "mend"),
     [
-        (with_packages(pyarrow="15.0.0"), "pyarrow 15.0.0", "pyarrow<15"),
         (with_packages(pandas="3.0.1"), "pandas 3.0.1", "pandas<3"),
         (with_packages(numpy="2.1.0"), "numpy 2.1.0", "numpy<2"),
         (with_packages(petastorm="0.13.1"), "setuptools below 70", "petastorm==0.12.1"),
@@ -59,6 +58,8 @@ def test_a_conflict_is_a_problem_with_its_mend(facts: Facts, what: str, mend: st
 @pytest.mark.parametrize(
     ("facts", "what"),
     [
+        (with_packages(pyarrow="15.0.0"), "training reads its rows with pyarrow: pyarrow is 15.0.0"),
+        (with_packages(petastorm=None), "training reads its rows with pyarrow: petastorm is not installed"),
         (replace(SOUND, hub=False), "does not answer"),
         (replace(SOUND, hub=None), "switched off"),
         (replace(SOUND, gpus=("NVIDIA H200",)), "torch was built for CPUs"),
@@ -83,6 +84,11 @@ def test_problems_come_first_and_are_counted() -> None:
     assert text.index("PROBLEM") < text.index("note ")
     assert text.endswith("1 problem")
     assert "pandas               3.0.1" in text
+
+
+def test_it_says_what_training_reads_with_and_why() -> None:
+    assert "training reads with  petastorm (pyarrow 14.0.2 is below 15)" in render(SOUND, [])
+    assert "training reads with  pyarrow (petastorm is not installed)" in render(with_packages(petastorm=None), [])
 
 
 def test_numbers_of_versions() -> None:

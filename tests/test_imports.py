@@ -29,7 +29,7 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-DRIVER_ONLY = {"deltalake", "jinja2", "pydantic"}
+DRIVER_ONLY = {"deltalake", "jinja2", "mlflow", "pydantic", "tensorboard"}
 RUNS_ON_EXECUTORS = {"pandas_udf", "mapInPandas", "applyInPandas", "mapInArrow", "applyInArrow", "foreachPartition"}
 
 

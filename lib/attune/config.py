@@ -342,8 +342,9 @@ class Finetune(TrainTask):
 
 class Train(Settings):
     encoder: str
-    launcher: Literal["horovod", "single"]
+    launcher: Literal["horovod", "horovodrun", "torch", "single"]
     num_ranks: Count
+    hosts: str | None
     threads_per_rank: Count | None
     precision: Literal["auto", "float32", "bfloat16"]
     optimizer: Literal["adamw", "sgd"]
@@ -352,6 +353,8 @@ class Train(Settings):
     compile: bool
     checkpoint_minutes: Positive
     start_timeout_seconds: Count
+    reader: Literal["auto", "petastorm", "pyarrow"]
+    tracking: list[Literal["mlflow", "tensorboard"]]
     sentiment: SentimentTask
     text_match: TextMatchTask
     finetune: Finetune

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from attune import __version__
 from attune.columns import aligned
 from attune.errors import MissingError
-from attune.machine import PACKAGES, Facts, gather, numbers
+from attune.machine import PACKAGES, Facts, gather, numbers, parquet_reader
 
 _SET_UP = "run tools/setup.sh"
 
@@ -45,18 +45,17 @@ def _java(facts: Facts) -> Finding | None:
 
 
 def _packages(facts: Facts) -> Finding | None:
-    absent = [name for name in PACKAGES if facts.packages.get(name) is None and name != "horovod"]
+    elsewhere = ("horovod", "petastorm")  # training goes on without them
+    absent = [name for name in PACKAGES if facts.packages.get(name) is None and name not in elsewhere]
     return Finding(True, f"not installed: {', '.join(absent)}", _SET_UP) if absent else None
 
 
 def _petastorm_pyarrow(facts: Facts) -> Finding | None:
-    if facts.version("petastorm") and (facts.version("pyarrow") or (0,)) >= (15,):
-        return Finding(
-            True,
-            f"pyarrow {facts.packages['pyarrow']}, where petastorm needs one below 15 (it reads with ParquetDataset's old form)",
-            "pip install 'pyarrow<15' 'numpy<2'",
-        )
-    return None
+    reader, why = parquet_reader(facts.version("petastorm"), facts.version("pyarrow"))
+    if reader == "petastorm" or facts.version("pyarrow") is None:
+        return None
+    mend = "nothing needs to be done; for petastorm pip install petastorm==0.12.1 'pyarrow<15' 'numpy<2'"
+    return Finding(False, f"training reads its rows with pyarrow: {why}", mend)
 
 
 def _petastorm_setuptools(facts: Facts) -> Finding | None:
@@ -93,8 +92,8 @@ def _pyspark_pyarrow(facts: Facts) -> Finding | None:
     if (facts.version("pyspark") or (0,)) >= (4, 1) and (facts.version("pyarrow") or (99,)) < (15,):
         return Finding(
             True,
-            f"PySpark {facts.packages['pyspark']} needs pyarrow 15 or later, petastorm one below 15",
-            "pip install 'pyspark==4.0.*'",
+            f"PySpark {facts.packages['pyspark']} needs pyarrow 15 or later, installed is {facts.packages['pyarrow']}",
+            "pip install 'pyspark==4.0.*', or 'pyarrow>=15': training then reads with pyarrow, not petastorm",
         )
     return None
 
@@ -184,6 +183,10 @@ def render(facts: Facts, findings: list[Finding]) -> str:
         ("python", facts.python),
         ("java", facts.java or "absent"),
         *((name, f"{facts.packages.get(name) or 'absent'}{notes.get(name, '')}") for name in PACKAGES),
+        (
+            "training reads with",
+            "{} ({})".format(*parquet_reader(facts.version("petastorm"), facts.version("pyarrow"))),
+        ),
         ("cores", str(facts.cores)),
         ("memory", f"{facts.memory_gib:.1f} GiB"),
         ("gpu", ", ".join(facts.gpus) or "none"),

@@ -52,6 +52,20 @@ def numbers(version: str | None) -> tuple[int, ...] | None:
     return tuple(int(part) for part in match[0].split(".")) if match else None
 
 
+def parquet_reader(petastorm: tuple[int, ...] | None, pyarrow: tuple[int, ...] | None) -> tuple[str, str]:
+    """What reads the rows of a training, by the versions installed, and why.
+
+    >>> parquet_reader((0, 12, 1), (14, 0, 2))
+    ('petastorm', 'pyarrow 14.0.2 is below 15')
+    """
+    if petastorm is None:
+        return "pyarrow", "petastorm is not installed"
+    version = ".".join(map(str, pyarrow or ()))
+    if (pyarrow or (0,)) >= (15,):
+        return "pyarrow", f"pyarrow is {version}, and petastorm reads with the old ParquetDataset of those below 15"
+    return "petastorm", f"pyarrow {version} is below 15"
+
+
 def gather() -> Facts:
     """Look at this machine. Imports that may crash run in a process of their own."""
     packages = {name: _installed(name) for name in PACKAGES}

@@ -1,5 +1,8 @@
-"""Several ranks at the same global batch learn exactly what one rank learns."""
+"""Groups of ranks keep one contract, and several ranks at the same global batch learn exactly what one rank learns."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +20,7 @@ from attune.training.matching import Matching
 from attune.training.plan import LoopSettings
 from attune.training.task import Task, take_batch
 from models.tiny_bert import write_tiny_bert
+from training.contract import fulfil
 from training.examples import match_rows, review_rows
 
 
@@ -116,3 +120,29 @@ def test_one_rank_and_three_learn_the_same(tmp_path: Path, task_name: str) -> No
         np.testing.assert_allclose(losses, alone, rtol=0, atol=1e-5)
     for name, value in tasks[1][0].network.state_dict().items():
         torch.testing.assert_close(tasks[3][1].network.state_dict()[name], value, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_one_process_keeps_the_contract(size: int) -> None:
+    work = run_threads(size, fulfil) if size > 1 else [fulfil(SingleProcess())]
+    assert work == [f"rank {rank} of {size} keeps the contract" for rank in range(size)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["torch", "horovod"])
+def test_two_processes_keep_the_contract(kind: str) -> None:
+    """What threads share by accident, processes do not: a wrong sum or a row too few would only show in the model."""
+    tests = Path(__file__).parents[1]
+    start = {
+        "torch": [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"],
+        "horovod": [str(Path(sys.executable).with_name("horovodrun")), "--gloo", "-np", "2", "--network-interfaces", "lo",
+                    "--disable-cache", sys.executable],
+    }[kind]  # fmt: skip
+    paths = os.pathsep.join([str(tests.parent / "lib"), str(tests)])
+    done = subprocess.run(
+        [*start, str(tests / "training" / "contract.py"), kind], env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for rank in range(2):
+        assert f"rank {rank} of 2 keeps the contract" in done.stdout

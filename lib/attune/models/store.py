@@ -14,6 +14,7 @@ from attune.errors import InputError
 CARD = "card.json"
 MANIFEST = "manifest.json"
 _LATEST = "latest"
+_PICKLED = {".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib"}
 
 
 class ModelStore:
@@ -71,7 +72,11 @@ class ModelStore:
             raise InputError(
                 f"no model {task} in {self.root}: run the train job first, and see whether its gate passed"
             )
-        folder = self.folder(task, (self.root / task / _LATEST).read_text(encoding="utf-8").strip())
+        pointer = self.root / task / _LATEST
+        version = pointer.read_bytes().decode("utf-8", "replace").strip()
+        if version not in self.versions(task):
+            raise InputError(f"{pointer} names the version {version!r}, which is not there: write a stored one into it")
+        folder = self.folder(task, version)
         verify(folder)
         return folder
 
@@ -83,19 +88,24 @@ class ModelStore:
 
 def seal(folder: Path) -> None:
     """Write the manifest of a folder: the SHA-256 of each file in it."""
-    manifest = {name: file_sha256(folder / name) for name in _files(folder)}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_bytes(_manifest({name: file_sha256(folder / name) for name in _files(folder)}))
 
 
 def verify(folder: Path | str) -> None:
-    """Check that a model folder holds exactly the files it was stored with. Raises InputError naming the first that differs."""
+    """Check that a model folder holds exactly the files it was stored with. Raises InputError naming the first that differs.
+
+    Damage is what this finds. Who can write to the folder can write a manifest, too: that is for its permissions to stop.
+    All the same no file that only pickle reads is let through, so that a model can at worst be wrong, not run programs.
+    """
     folder = Path(folder)
     mend = "train the model again, or restore the folder from a copy"
     if not (folder / MANIFEST).is_file():
         raise InputError(f"{folder} is not a stored model: it has no {MANIFEST}; {mend}")
-    expected: dict[str, str] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    expected = _read_manifest(folder / MANIFEST, mend)
     found = set(_files(folder)) - {MANIFEST}
     for name in sorted(found | set(expected)):
+        if Path(name).suffix in _PICKLED or Path(name).name == "pytorch_model.bin":
+            raise InputError(f"model file {folder / name} is a pickle, which may run any program: remove it, or {mend}")
         if name not in found:
             raise InputError(f"model file {folder / name} is missing: {mend}")
         if name not in expected:
@@ -108,6 +118,26 @@ def read_card(folder: Path | str) -> dict[str, Any]:
     """What a stored model is: task, version, settings, metrics, tables it learned from."""
     card: dict[str, Any] = json.loads((Path(folder) / CARD).read_text(encoding="utf-8"))
     return card
+
+
+def _manifest(files: Mapping[str, str]) -> bytes:
+    """The manifest of files with their SHA-256; it ends with the hash of its own entries."""
+    entries = json.dumps(files, sort_keys=True).encode()
+    signed = {"files": dict(sorted(files.items())), "sha256": hashlib.sha256(entries).hexdigest()}
+    return (json.dumps(signed, indent=2) + "\n").encode()
+
+
+def _read_manifest(file: Path, mend: str) -> dict[str, str]:
+    """Files and hashes of a manifest, which must be what ``_manifest`` writes, byte for byte."""
+    content = file.read_bytes()
+    try:
+        files: dict[str, str] = json.loads(content)["files"]
+        sound = _manifest(files) == content
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        sound = False
+    if not sound:
+        raise InputError(f"model file {file} has changed since it was stored: {mend}")
+    return files
 
 
 def file_sha256(path: Path) -> str:

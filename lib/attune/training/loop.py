@@ -85,7 +85,9 @@ class Loop:
         checkpoints = Checkpoints(self._folder, self._identity(train), self.settings.checkpoint_minutes * 60)
         at, best = self._begin(checkpoints, valid, say)
         resumed_at, earlier_seconds = len(at.losses), at.seconds
-        progress = Progress(num_steps - resumed_at, say)
+        progress = Progress(num_steps, say, done=resumed_at)
+        if not resumed_at and at.scores[0]:
+            progress.epoch(0, len(plan), at.scores[0])
         while at.epoch < len(plan) and not self._out_of_patience(at):
             for parts in plan[at.epoch][at.step :]:
                 batches = [take_batch(rows, part, pad_id(self.task.network), self.device) for part in parts]
@@ -93,12 +95,12 @@ class Loop:
                 loss, num_rows, tokens, due = self.step(batches, factor, checkpoints.due())
                 at.losses.append(loss)
                 at.step += 1
-                progress.step(loss, num_rows, tokens)
+                progress.step(loss, num_rows, tokens, self.settings.learning_rate * factor)
                 if due:
                     at.seconds = earlier_seconds + time.monotonic() - began
                     self._keep(checkpoints, at, best)
             best = self._end_epoch(at, valid, best)
-            say(f"epoch {at.epoch} of {len(plan)}: {_describe(at.scores[-1])}")
+            progress.epoch(at.epoch, len(plan), at.scores[-1])
         if at.best_epoch or self.task.may_stay_untrained:
             self.task.network.load_state_dict(best)
         else:
@@ -204,7 +206,6 @@ class Loop:
         if self.task.may_stay_untrained:
             at.scores[0] = self.evaluate(valid)
             at.best = _score(at.scores[0], self.task.chosen_by)
-            say(f"before training: {_describe(at.scores[0])}")
         return at, _copy(self.task.network)
 
     def _end_epoch(self, at: Progressed, valid: Rows, best: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -275,10 +276,6 @@ def _score(metrics: Mapping[str, float], name: str) -> float:
     """Metric that picks the epoch; an undefined one is worst."""
     value = metrics[name]
     return float("-inf") if np.isnan(value) else value
-
-
-def _describe(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
 
 
 def mean_by_quarter(losses: Sequence[float]) -> list[float]:

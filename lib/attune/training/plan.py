@@ -49,6 +49,8 @@ class RankJob:
     checkpoints: str | None = None  # folder to go on from where a run was cut off; None: nothing is kept
     threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there
     report_columns: tuple[str, ...] = ()  # value columns to return with the outputs of the test rows; none: no outputs
+    reader: str = "auto"  # petastorm, pyarrow or auto
+    settings_key: str = "train.<task>"  # where the settings of the task stand, for messages
 
 
 @dataclass(frozen=True)

@@ -13,26 +13,39 @@ import torch
 from attune.errors import AttuneError, InputError
 from attune.models.encoder import load_tokenizer
 from attune.models.networks import write_network
-from attune.training.communicator import Communicator, HorovodRanks, gather_rows
+from attune.training.communicator import Communicator, gather_rows
+from attune.training.devices import gpu_index, out_of_memory
 from attune.training.loop import Loop, Trained, mean_by_quarter
 from attune.training.plan import RankJob, RankResult, own_streams
+from attune.training.progress import Reporter
 from attune.training.reader import Rows, read_shard
 from attune.training.task import Task
+from attune.training.traces import leave_result, mark_started, rank_number
 
 NETWORK_FOLDER = "network"
-PROGRESS_FILE = "progress.txt"
-"""In the output folder: what rank 0 says while it trains, for the driver to log."""
 
 
 def run_rank(job: RankJob, comm: Communicator) -> RankResult:
-    """Read this rank's rows, train, and have rank 0 write the network to ``job.output``."""
+    """Read this rank's rows, train, and have rank 0 write the network to ``job.output``.
+
+    Raises SettingsError where memory does not suffice.
+    """
+    try:
+        return _run_rank(job, comm)
+    except (MemoryError, RuntimeError) as error:
+        if (explained := out_of_memory(error, job)) is None:
+            raise
+        raise explained from error
+
+
+def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     began = time.monotonic()
     device = _prepare(job, comm)
     task = job.task(job.encoder, **job.task_settings)
     streams = {name: _read(job, task, name, comm) for name in job.data}
     rows = {name: Rows.concatenate(parts) for name, parts in streams.items()}
     nothing = rows["train"].take(np.empty(0, np.int64))
-    say = _writer(Path(job.output) / PROGRESS_FILE) if comm.rank == 0 else _say_nothing
+    say = Reporter(Path(job.output)) if comm.rank == 0 else _say_nothing
     loop = Loop(task, job.loop, comm, device, job.checkpoints)
     # The weights that are new are drawn alike whatever the number of ranks; dropout differs on each.
     torch.manual_seed(int(np.random.SeedSequence([job.loop.seed, comm.rank]).generate_state(1)[0]))
@@ -53,18 +66,24 @@ def run_rank(job: RankJob, comm: Communicator) -> RankResult:
     return RankResult(comm.rank, counts, metrics, test if comm.rank == 0 else {})
 
 
-def run_horovod_rank(job: RankJob) -> RankResult:
-    """``run_rank`` in a process that Horovod started; an error becomes part of the result.
+def run_launched_rank(job: RankJob, ranks: Callable[[], Communicator]) -> RankResult:
+    """``run_rank`` in a process that a launcher started; an error becomes part of the result.
 
-    Leaving the group on an error lets the other ranks fail at once instead of waiting.
+    Leaving the group on an error lets the other ranks fail at once instead of waiting. The result is left in the
+    scratch folder, too: of a rank that has none there, the driver knows that it died.
     """
-    comm = HorovodRanks()
+    number = rank_number()
+    mark_started(job, number)
+    comm = None
     try:
-        return run_rank(job, comm)
+        comm = ranks()
+        result = run_rank(job, comm)
     except Exception as error:  # noqa: BLE001 - raised again on the driver
-        return RankResult(comm.rank, error=_plain(error), traceback=traceback.format_exc())
-    finally:
+        result = RankResult(number, error=_plain(error), traceback=traceback.format_exc())
+    leave_result(job, result)
+    if comm is not None:
         comm.close()
+    return result
 
 
 def _prepare(job: RankJob, comm: Communicator) -> torch.device:
@@ -73,7 +92,7 @@ def _prepare(job: RankJob, comm: Communicator) -> torch.device:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     torch.manual_seed(job.loop.seed)
     if torch.cuda.is_available():
-        device = torch.device("cuda", comm.local_rank % torch.cuda.device_count())
+        device = torch.device("cuda", gpu_index(comm, torch.cuda.device_count()))
         torch.cuda.set_device(device)
         return device
     torch.set_num_threads(job.threads or max(1, len(os.sched_getaffinity(0)) // comm.local_size))
@@ -86,7 +105,7 @@ def _read(job: RankJob, task: Task, split: str, comm: Communicator) -> list[Rows
     values = tuple(dict.fromkeys((*task.value_columns, *extra)))
     num_streams = comm.size * job.loop.accumulation
     streams = [
-        read_shard(job.data[split], number, num_streams, task.token_columns, values)
+        read_shard(job.data[split], number, num_streams, task.token_columns, values, job.reader)
         for number in own_streams(job.loop, comm.rank, comm.size)
     ]
     check_total(split, streams, job.written[split], comm)
@@ -128,17 +147,6 @@ def _plain(error: Exception) -> Exception:
 
 def _describe_rows(rows: dict[str, Rows]) -> str:
     return ", ".join(f"{len(shard):,} {name} rows" for name, shard in rows.items())
-
-
-def _writer(file: Path) -> Callable[[str], None]:
-    """Add a line to a file, visible at once."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-
-    def say(line: str) -> None:
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
-
-    return say
 
 
 def _say_nothing(line: str) -> None:

@@ -1,17 +1,20 @@
-"""Pre-tokenised rows of one rank, read from plain Parquet with petastorm.
+"""Pre-tokenised rows of one rank, read from plain Parquet: with petastorm, or with pyarrow where petastorm cannot go.
 
-Each rank reads its own row groups and no others. It keeps its share in memory: 4 bytes a token and 8 a value, so about
+Both deal out the same row groups, so a model does not depend on which of them read its rows. Each rank reads its own row groups and no others. It keeps its share in memory: 4 bytes a token and 8 a value, so about
 1 GB for 200 million tokens.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from attune.errors import MissingError
+from attune.machine import numbers, parquet_reader
 from attune.models.tokens import Ragged
 
 ROW_KEY = "row_key"
@@ -45,22 +48,40 @@ class Rows:
         return Rows(tokens, {name: column[chosen] for name, column in self.values.items()})
 
 
-def read_shard(url: str, rank: int, size: int, token_columns: Sequence[str], value_columns: Sequence[str]) -> Rows:
+def read_shard(
+    url: str, rank: int, size: int, token_columns: Sequence[str], value_columns: Sequence[str], reader: str = "auto"
+) -> Rows:
     """Rows of one rank: row groups ``rank, rank + size, ...`` of a folder of Parquet files, ordered by ``row_key``.
 
     ``url`` starts with its scheme (``file://``). Where there are fewer row groups than ranks, rank 0 reads them all.
+    ``reader`` is petastorm, pyarrow or auto. Raises MissingError where petastorm is asked for and cannot be used.
     """
-    from petastorm.errors import NoDataAvailableError
-
-    columns = [ROW_KEY, *token_columns, *value_columns]
-    try:
-        parts = _read(url, columns, cur_shard=rank, shard_count=size)
-    except NoDataAvailableError:
-        parts = _read(url, columns, cur_shard=0, shard_count=1) if rank == 0 else []
+    read = _READERS[chosen_reader(reader)]
+    parts = read(url, [ROW_KEY, *token_columns, *value_columns], rank, size)
     tokens = {name: Ragged.of(_token_arrays(parts, name)) for name in token_columns}
     values = {name: _concatenate([p[name] for p in parts]) for name in (ROW_KEY, *value_columns)}
     order = np.argsort(values.pop(ROW_KEY), kind="stable")
     return Rows(tokens, values).take(order)
+
+
+def chosen_reader(reader: str) -> str:
+    """Reader of a setting; ``auto`` is what ``attune doctor`` names. Raises MissingError where it cannot be used here."""
+    if reader == "pyarrow":
+        return reader
+    found, why = parquet_reader(_petastorm(), numbers(metadata.version("pyarrow")))
+    if reader == "petastorm" and found != reader:
+        raise MissingError(f"train.reader=petastorm cannot be used: {why}; set train.reader=auto, or mend that")
+    return found
+
+
+def _petastorm() -> tuple[int, ...] | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import petastorm
+    except ImportError:
+        return None
+    return numbers(petastorm.__version__)
 
 
 def folder_url(folder: Path | str) -> str:
@@ -69,15 +90,46 @@ def folder_url(folder: Path | str) -> str:
     return text if "://" in text else f"file://{Path(text).resolve()}"
 
 
-def _read(url: str, columns: Sequence[str], **shard: int) -> list[dict[str, Any]]:
+def _with_petastorm(url: str, columns: Sequence[str], rank: int, size: int) -> list[Mapping[str, Any]]:
     from petastorm import make_batch_reader
+    from petastorm.errors import NoDataAvailableError
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with make_batch_reader(
-            url, schema_fields=list(columns), shuffle_row_groups=False, num_epochs=1, workers_count=1, **shard
-        ) as reader:
-            return [part._asdict() for part in reader]
+    def read(cur_shard: int, shard_count: int) -> list[Mapping[str, Any]]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with make_batch_reader(
+                url, schema_fields=list(columns), shuffle_row_groups=False, num_epochs=1, workers_count=1,
+                cur_shard=cur_shard, shard_count=shard_count,
+            ) as reader:  # fmt: skip
+                return [part._asdict() for part in reader]
+
+    try:
+        return read(rank, size)
+    except NoDataAvailableError:
+        return read(0, 1) if rank == 0 else []
+
+
+def _with_pyarrow(url: str, columns: Sequence[str], rank: int, size: int) -> list[Mapping[str, Any]]:
+    from pyarrow import dataset, fs
+
+    filesystem, path = (
+        (fs.LocalFileSystem(), url.removeprefix("file://"))
+        if url.startswith("file://")
+        else fs.FileSystem.from_uri(url)
+    )
+    files = dataset.dataset(path, format="parquet", filesystem=filesystem).get_fragments()
+    groups = [group for file in sorted(files, key=lambda file: file.path) for group in file.split_by_row_group()]
+    mine = groups[rank::size]
+    if len(groups) < size:
+        mine = [] if rank else groups
+    tables = [group.to_table(columns=list(columns)) for group in mine]
+    return [{name: table[name].to_numpy() for name in columns} for table in tables if len(table)]
+
+
+_READERS: Mapping[str, Callable[[str, Sequence[str], int, int], list[Mapping[str, Any]]]] = {
+    "petastorm": _with_petastorm,
+    "pyarrow": _with_pyarrow,
+}
 
 
 def _token_arrays(parts: Sequence[Mapping[str, Any]], name: str) -> list[np.ndarray]:

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from importlib import resources
 from importlib.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 
@@ -31,6 +32,24 @@ def shipped(function: Callable[..., Any], *arguments: Any) -> Callable[[], bytes
             sys.path.insert(0, f"{folder}/attune.zip")
             function, arguments = pickle.loads(call)
             return pickle.dumps(function(*arguments))
+
+    return run
+
+
+def shipped_in_file(file: Path, function: Callable[..., Any], *arguments: Any) -> Callable[[], bytes]:
+    """``shipped`` by way of a file that all machines see, for launchers that carry only a small call themselves."""
+    from pyspark import cloudpickle
+
+    file.write_bytes(cloudpickle.dumps(shipped(function, *arguments)))
+    path = str(file)
+
+    def run() -> bytes:
+        import pickle
+
+        with open(path, "rb") as stream:
+            call = pickle.load(stream)
+        result: bytes = call()
+        return result
 
     return run
 

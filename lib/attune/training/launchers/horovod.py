@@ -1,0 +1,111 @@
+"""Ranks started by Horovod: in Spark's task slots, or by its command-line launcher on machines reached by ssh."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attune.errors import MissingError, SettingsError
+from attune.training.communicator import STALL_SHUTDOWN_SECONDS, HorovodRanks
+from attune.training.launchers.outcome import LastOutput, captured, environment, outcome
+from attune.training.plan import RankJob, RankResult
+from attune.training.rank import run_launched_rank
+from attune.training.ship import shipped, shipped_in_file
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_ENVIRONMENT = {
+    "HOROVOD_STALL_CHECK_TIME_SECONDS": "60",
+    "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(STALL_SHUTDOWN_SECONDS),
+    "HOROVOD_GLOO_TIMEOUT_SECONDS": str(STALL_SHUTDOWN_SECONDS),
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What the ranks get on top of their environment. Without the stall limits a rank whose partner hangs would wait for ever."""
+
+
+def run_on_spark(job: RankJob, spark: "SparkSession", num_ranks: int, start_timeout_seconds: int) -> list[RankResult]:
+    """Ranks in Spark's task slots (horovod.spark.run). Raises MissingError where Horovod or the slots are missing."""
+    timeout = _timeout_error("horovod")
+    # On a local master the loopback may be the only interface there is; on a cluster Horovod finds one in common.
+    nics = {"lo"} if str(spark.sparkContext.master).startswith("local[") else None
+
+    def launch(output: LastOutput) -> Sequence[bytes | None]:
+        import horovod.spark
+
+        try:
+            return horovod.spark.run(
+                shipped(run_launched_rank, job, HorovodRanks), num_proc=num_ranks, start_timeout=start_timeout_seconds,
+                use_gloo=True, env=_ENVIRONMENT, stdout=output, stderr=output, verbose=0, nics=nics,
+            )  # fmt: skip
+        except (timeout, TimeoutError) as error:
+            raise MissingError(
+                f"the {num_ranks} ranks did not start within {start_timeout_seconds} s: "
+                "free as many Spark task slots, or raise train.start_timeout_seconds"
+            ) from error
+
+    return outcome(job, num_ranks, launch)
+
+
+def run_on_hosts(job: RankJob, num_ranks: int, hosts: str | None, start_timeout_seconds: int) -> list[RankResult]:
+    """Ranks on this machine, or on hosts (``HOST:RANKS,...``) that ssh reaches without a password (horovod.run).
+
+    Raises SettingsError where the hosts take fewer ranks, MissingError where Horovod is missing or a host does not answer.
+    """
+    timeout = _timeout_error("horovodrun")
+    _check_hosts(hosts, num_ranks)
+    call = shipped_in_file(Path(job.output).parent / "call.pkl", run_launched_rank, job, HorovodRanks)
+
+    def launch(output: LastOutput) -> Sequence[bytes | None]:
+        import horovod
+
+        try:
+            with captured(output), environment(_ENVIRONMENT):
+                return horovod.run(
+                    call, num_proc=num_ranks, hosts=hosts, use_gloo=True, start_timeout=start_timeout_seconds,
+                    network_interfaces=None if hosts else ["lo"], disable_cache=True,
+                )  # fmt: skip
+        except (timeout, TimeoutError) as error:
+            raise MissingError(
+                f"the {num_ranks} ranks did not start within {start_timeout_seconds} s: see whether {hosts} answer, "
+                "or raise train.start_timeout_seconds"
+            ) from error
+        except RuntimeError as error:
+            if "via ssh" not in str(error):
+                raise
+            raise MissingError(
+                f"train.hosts is {hosts}, but ssh does not reach all of them ({error}): let this user log in there "
+                f"without a password\n{output}"
+            ) from error
+
+    return outcome(job, num_ranks, launch)
+
+
+def _check_hosts(hosts: str | None, num_ranks: int) -> None:
+    if hosts is None:
+        return
+    try:
+        slots = sum(int(host.rsplit(":", 1)[1]) for host in hosts.split(","))
+    except (IndexError, ValueError) as error:
+        raise SettingsError(f"train.hosts is {hosts!r}: write HOST:RANKS, with commas between hosts") from error
+    if slots < num_ranks:
+        raise SettingsError(
+            f"train.num_ranks is {num_ranks}, but train.hosts {hosts} takes {slots}: set train.num_ranks={slots} "
+            "or give the hosts more"
+        )
+
+
+def _timeout_error(launcher: str) -> type[Exception]:
+    """Horovod's own error of a start that takes too long. Raises MissingError where Horovod is not installed."""
+    try:
+        import horovod.spark  # noqa: F401
+        from horovod.runner.common.util.timeout import TimeoutException
+    except ImportError as error:
+        raise MissingError(
+            f"train.launcher={launcher} needs Horovod ({error}): install it (`attune doctor` tells how), "
+            "or set train.launcher=torch or train.launcher=single"
+        ) from error
+    logging.getLogger("horovod").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="horovod.*")
+    return TimeoutException
