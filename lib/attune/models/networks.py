@@ -4,15 +4,18 @@ Shapes: B texts, T tokens, D features of the encoder, C classes.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import nn
 
-from attune.errors import InputError
+from attune.errors import InputError, nearest
 from attune.models.encoder import encoder_from_config, mean_pool
+from attune.models.item_sequence import ItemSequenceModel
+from attune.models.masked_language import MaskedLanguageModel
+from attune.models.network import EncoderNetwork, Network
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -23,7 +26,7 @@ TOKENIZER = "tokenizer.json"
 _NETWORK = "network.json"
 
 
-class TextEmbedder(nn.Module):
+class TextEmbedder(EncoderNetwork):
     """Encoder, mean over the tokens, length 1: texts with a like meaning have vectors with a high inner product."""
 
     kind = "embedder"
@@ -37,21 +40,32 @@ class TextEmbedder(nn.Module):
         """Number of features of a vector, D."""
         return int(self.encoder.config.hidden_size)
 
+    @classmethod
+    def from_folder(cls, folder: Path, description: Mapping[str, Any]) -> Self:
+        """Network as stored, its weights yet to be filled in."""
+        return cls(encoder_from_config(folder))
+
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(B, T) ids and mask to float32 (B, D) vectors of length 1."""
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         return nn.functional.normalize(mean_pool(hidden, mask), dim=-1)
 
 
-class TextClassifier(nn.Module):
-    """Encoder, mean over the tokens, dropout, one linear layer."""
+class TextClassifier(EncoderNetwork):
+    """Encoder, mean over the tokens, dropout, one linear layer.
+
+    A text has exactly one of the labels, or with ``multi_label`` any number of them.
+    """
 
     kind = "classifier"
 
-    def __init__(self, encoder: "PreTrainedModel", labels: Sequence[str], dropout: float = 0.1) -> None:
+    def __init__(
+        self, encoder: "PreTrainedModel", labels: Sequence[str], dropout: float = 0.1, multi_label: bool = False
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.labels = list(labels)
+        self.multi_label = multi_label
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(int(encoder.config.hidden_size), len(self.labels))
 
@@ -59,6 +73,16 @@ class TextClassifier(nn.Module):
     def num_outputs(self) -> int:
         """Number of classes, C."""
         return len(self.labels)
+
+    def description(self) -> dict[str, Any]:
+        """Labels, and whether a text may have several."""
+        return {"labels": self.labels, "multi_label": self.multi_label}
+
+    @classmethod
+    def from_folder(cls, folder: Path, description: Mapping[str, Any]) -> Self:
+        """Network as stored; where nothing is said of ``multi_label``, a text has one label."""
+        multi_label = bool(description.get("multi_label", False))
+        return cls(encoder_from_config(folder), description["labels"], multi_label=multi_label)
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(B, T) ids and mask to float32 (B, C) logits."""
@@ -68,32 +92,38 @@ class TextClassifier(nn.Module):
             logits: torch.Tensor = self.head(pooled)
         return logits
 
+    def predict(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Probability of each label, (B, C); those of one text add up to 1 unless it may have several labels."""
+        logits = self(ids, mask)
+        return logits.sigmoid() if self.multi_label else logits.softmax(-1)
 
-Network = TextEmbedder | TextClassifier
+
+KINDS: dict[str, type[Network]] = {
+    network.kind: network for network in (TextEmbedder, TextClassifier, MaskedLanguageModel, ItemSequenceModel)
+}
 
 
 def pad_id(network: Network) -> int:
     """Id that fills up short rows of a batch."""
-    found = getattr(network.encoder.config, "pad_token_id", None)
-    return 0 if found is None else int(found)
+    return network.pad_id
 
 
-def write_network(network: Network, tokenizer: "Tokenizer", max_tokens: int, folder: Path) -> None:
-    """Write weights (safetensors), encoder settings, tokenizer, labels and length limit into a folder."""
+def write_network(network: Network, tokenizer: "Tokenizer | None", max_tokens: int, folder: Path) -> None:
+    """Write weights (safetensors), settings, tokenizer and length limit into a folder; items have no tokenizer."""
     from safetensors.torch import save_file
 
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    save_file(weights, folder / WEIGHTS)
-    network.encoder.config.save_pretrained(folder)
-    tokenizer.save(str(folder / TOKENIZER))
-    description: dict[str, Any] = {"kind": network.kind, "max_tokens": max_tokens}
-    if isinstance(network, TextClassifier):
-        description["labels"] = network.labels
+    weights = {name: value.detach().cpu().contiguous() for name, value in network.stored_weights().items()}
+    # transformers reads no file that does not name the library.
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    network.save_config(folder)
+    if tokenizer is not None:
+        tokenizer.save(str(folder / TOKENIZER))
+    description = {"kind": network.kind, "max_tokens": max_tokens, **network.description()}
     (folder / _NETWORK).write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def describe_network(folder: Path | str) -> dict[str, Any]:
-    """Kind of a stored network (``embedder`` or ``classifier``), ``max_tokens``, and ``labels`` of a classifier."""
+    """``kind`` of a stored network, ``max_tokens``, and what its class adds: ``labels`` of a classifier, for one."""
     file = Path(folder) / _NETWORK
     if not file.is_file():
         raise InputError(f"model folder {folder} holds no text network: it has no {_NETWORK}")
@@ -102,15 +132,16 @@ def describe_network(folder: Path | str) -> dict[str, Any]:
 
 
 def read_network(folder: Path | str) -> Network:
-    """Network of a stored model, ready to score. The caller verifies the folder first."""
+    """Network of a stored model, ready to score. The caller verifies the folder first.
+
+    Raises InputError where its kind is not one of ours.
+    """
     from safetensors.torch import load_file
 
     description = describe_network(folder)
-    encoder = encoder_from_config(folder)
-    network: Network
-    if description["kind"] == "classifier":
-        network = TextClassifier(encoder, description["labels"])
-    else:
-        network = TextEmbedder(encoder)
-    network.load_state_dict(load_file(Path(folder) / WEIGHTS))
+    kind = description["kind"]
+    if kind not in KINDS:
+        raise InputError(f"model folder {folder} holds a network of kind {kind!r}{nearest(str(kind), KINDS)}")
+    network = KINDS[kind].from_folder(Path(folder), description)
+    network.load_stored_weights(load_file(Path(folder) / WEIGHTS))
     return network.eval()

@@ -15,7 +15,8 @@ import pandas as pd
 import torch
 
 from attune.models.batches import batches_by_length
-from attune.models.networks import TOKENIZER, Network, TextClassifier, describe_network, pad_id, read_network
+from attune.models.network import Network
+from attune.models.networks import TOKENIZER, describe_network, pad_id, read_network
 from attune.models.precision import autocast, use_bfloat16
 from attune.models.store import verify
 from attune.models.tokens import Ragged, TextEncoder, text_encoder
@@ -67,9 +68,7 @@ class Scorer:
                 rows = scorable[batch]
                 ids, mask = tokens.padded(rows, pad_id(self.network))
                 with autocast(self.device, self._bfloat16):
-                    result = self.network(ids.to(self.device), mask.to(self.device))
-                if isinstance(self.network, TextClassifier):
-                    result = result.softmax(-1)
+                    result = self.network.predict(ids.to(self.device), mask.to(self.device))
                 outputs[rows] = result.float().cpu().numpy()
         return outputs, tokens.lengths > 0
 

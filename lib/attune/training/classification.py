@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from attune.errors import SettingsError
 from attune.models.encoder import load_encoder
 from attune.models.networks import TextClassifier
 from attune.training.communicator import Communicator
@@ -16,7 +17,11 @@ class Classification:
     """Fine-tunes an encoder with a linear layer on top.
 
     Rows: ``tokens`` and ``label``, the number of the right label. ``label_smoothing`` spreads so much of the target
-    over all labels (Szegedy et al. 2016, section 7). Metrics are those of ``classification_metrics``.
+    over all labels (Szegedy et al. 2016, section 7). ``label_weights``, one for each label, count a row as so many;
+    the loss is then the weighted mean, as that of torch's ``cross_entropy``. Metrics are those of
+    ``classification_metrics``.
+
+    Raises SettingsError where there are not as many weights as labels, or one is not above 0.
     """
 
     token_columns = ("tokens",)
@@ -24,24 +29,33 @@ class Classification:
     chosen_by = "accuracy"
     may_stay_untrained = False
 
-    def __init__(self, encoder: str, labels: Sequence[str], dropout: float, label_smoothing: float) -> None:
+    def __init__(
+        self, encoder: str, labels: Sequence[str], dropout: float, label_smoothing: float,
+        label_weights: Sequence[float] | None = None,
+    ) -> None:  # fmt: skip
+        weights = [1.0] * len(labels) if label_weights is None else list(label_weights)
+        if len(weights) != len(labels) or min(weights, default=0.0) <= 0:
+            raise SettingsError(f"label_weights {weights}: give {len(labels)} numbers above 0, one for each label")
         self.network = TextClassifier(load_encoder(encoder, dropout), labels, dropout)
         self._label_smoothing = label_smoothing
+        self._label_weights = torch.tensor(weights)
 
     def loss(self, batch: Batch, comm: Communicator) -> Loss:
         """Sum over this rank's rows; the other ranks' rows do not enter it."""
         if len(batch) == 0:
             return Loss(None, 0.0, 0.0)
+        logits, labels = self.network(*batch.tokens["tokens"]), batch.values["label"].long()
+        weights = self._label_weights.to(logits.device)
         total = functional.cross_entropy(
-            self.network(*batch.tokens["tokens"]), batch.values["label"].long(),
-            reduction="sum", label_smoothing=self._label_smoothing,
+            logits, labels, weights, reduction="sum", label_smoothing=self._label_smoothing
         )  # fmt: skip
-        return Loss(total, float(total.detach()), float(len(batch)))
+        return Loss(total, float(total.detach()), float(weights[labels].sum()))
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Probability of each label, (B, C)."""
-        probabilities: torch.Tensor = self.network(*batch.tokens["tokens"]).softmax(-1)
-        return probabilities
+        if len(batch) == 0:
+            return torch.empty((0, self.network.num_outputs))
+        return self.network.predict(*batch.tokens["tokens"])
 
     def metrics(self, outputs: np.ndarray, values: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Metrics over all rows."""

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from attune.models.networks import Network
+from attune.models.network import Network
 from attune.training.communicator import Communicator
 from attune.training.reader import Rows
 
@@ -24,7 +24,7 @@ class Batch:
     values: Mapping[str, torch.Tensor]  # name -> (B,)
 
     def __len__(self) -> int:
-        return len(next(iter(self.values.values())))
+        return len(next(iter(self.tokens.values()))[0])
 
 
 @dataclass(frozen=True)
