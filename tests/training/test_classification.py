@@ -64,7 +64,7 @@ def test_weights_make_a_rare_class_win_where_nothing_tells_them_apart(encoder: s
         torch.manual_seed(0)
         task = Classification(encoder, LABELS, 0.0, 0.0, weights)
         loop = loop_of(task, epochs=8)
-        loop.fit(rows, rows)
+        loop.fit([rows], rows)
         means.append(float(loop.predict(rows)[:, 1].mean()))
     assert means == pytest.approx([0.2, 0.5], abs=0.06)
 
@@ -88,7 +88,7 @@ def test_multi_label_learns_which_things_are_named(encoder: str) -> None:
     task = MultiLabelClassification(encoder, THINGS[:3], 0.0)
     valid = things_rows(100, seed=9)
     before = loop_of(task).evaluate(valid)
-    found = loop_of(task, epochs=15, learning_rate=5e-3).fit(things_rows(300), valid).metrics
+    found = loop_of(task, epochs=15, learning_rate=5e-3).fit([things_rows(300)], valid).metrics
     assert before["micro_f1"] < 0.7
     assert found["micro_f1"] > 0.95
     assert found["map"] > 0.98

@@ -131,7 +131,7 @@ def test_colours_of_things_are_learned_from_nothing_and_training_goes_on(words_o
     assert not task.may_stay_untrained
     valid = pair_rows(100, seed=9)
     before = loop_of(task).evaluate(valid)
-    found = loop_of(task, epochs=30, learning_rate=4e-3, head_learning_rate=4e-3).fit(pair_rows(700), valid).metrics
+    found = loop_of(task, epochs=30, learning_rate=4e-3, head_learning_rate=4e-3).fit([pair_rows(700)], valid).metrics
     assert before["perplexity"] > 25
     assert found["perplexity"] < 3
     assert found["accuracy"] > 0.8

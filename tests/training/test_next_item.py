@@ -53,7 +53,7 @@ def test_the_step_of_a_user_is_learned(changed: dict[str, object], least: float)
     task = task_of(**changed)
     valid = walks(100, seed=9)
     before = loop_of(task).evaluate(valid)
-    found = loop_of(task, epochs=25, head_learning_rate=5e-3, learning_rate=5e-3).fit(walks(500), valid).metrics
+    found = loop_of(task, epochs=25, head_learning_rate=5e-3, learning_rate=5e-3).fit([walks(500)], valid).metrics
     assert before["ndcg@10"] < 0.4
     assert found["ndcg@10"] > least
     assert found["hr@10"] > 0.98
