@@ -37,7 +37,7 @@ class Masking:
         mask_id = tokenizer.token_to_id("[MASK]")
         if mask_id is None:
             raise InputError("the encoder's tokenizer has no [MASK]: take one for masked-language training, as BERT's")
-        named = {tokenizer.token_to_id(token) for token in SPECIAL} - {None}
+        named = {i for token in SPECIAL if (i := tokenizer.token_to_id(token)) is not None}
         added = {i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         special = sorted(named | added)
         ordinary = sorted(set(range(tokenizer.get_vocab_size())) - set(special))
