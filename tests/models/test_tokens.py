@@ -33,6 +33,21 @@ def test_text_without_a_known_word_has_no_tokens(text: str) -> None:
     assert len(TextEncoder(tiny_tokenizer(), 16).encode([text])[0]) == 0
 
 
+def test_a_pair_equals_the_tokenizers_own_ids() -> None:
+    pairs = TextEncoder(tiny_tokenizer(), 16).encode_pairs(["the red lamp", "qqq"], ["great", "great"])
+    assert pairs[0].tolist() == tiny_tokenizer().encode("the red lamp", "great").ids
+    assert len(pairs[1]) == 0
+
+
+@pytest.mark.parametrize(
+    ("firsts", "seconds", "kept"), [(50, 50, (4, 5)), (2, 50, (2, 7)), (50, 3, (6, 3)), (4, 5, (4, 5))]
+)
+def test_a_long_pair_shares_the_room(firsts: int, seconds: int, kept: tuple[int, int]) -> None:
+    red, blue = (tiny_tokenizer().token_to_id(w) for w in ("red", "blue"))
+    (ids,) = TextEncoder(tiny_tokenizer(), 12).encode_pairs(["red " * firsts], ["blue " * seconds])
+    assert ids.tolist() == [CLS] + [red] * kept[0] + [SEP] + [blue] * kept[1] + [SEP]
+
+
 def test_padded_rows() -> None:
     ragged = Ragged.of([np.array([1, 2, 3]), np.array([4]), np.array([], np.int32)])
     ids, mask = ragged.padded(np.array([1, 0]), pad_id=9)

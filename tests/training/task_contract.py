@@ -81,6 +81,19 @@ def check_batching_does_not_matter(task: Task, rows: Rows) -> None:
     compare(task.metrics(together, rows.values), task.metrics(one_by_one, rows.values))
 
 
+def check_bfloat16_costs_little(task: Task, rows: Rows) -> None:
+    """On hardware with bfloat16 a step runs, and its loss is nearly that of float32."""
+    batch = take_batch(rows, np.arange(len(rows)), pad_id(task.network), CPU)
+    before = {name: value.clone() for name, value in task.network.state_dict().items()}
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        task.network.load_state_dict(before)
+        losses.append(loop_of(task, precision=precision).step(batch)[0])
+        assert loop_of(task, precision=precision).predict(rows).dtype == np.float32
+    task.network.load_state_dict(before)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)
+
+
 def compare(found: Mapping[str, float], expected: Mapping[str, float]) -> None:
     assert found.keys() == expected.keys()
     np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=1e-4)
@@ -91,3 +104,4 @@ def check_contract(task: Task, rows: Rows) -> None:
     check_nothing_is_no_error(task, rows)
     check_batching_does_not_matter(task, rows)
     check_ranks_agree(task, rows)
+    check_bfloat16_costs_little(task, rows)

@@ -16,7 +16,7 @@ from attune.training.next_item import NextItem, most_recent, rank_metrics
 from attune.training.reader import Rows
 from attune.training.sampled_softmax import Proposal, full_loss, log_uniform, sampled_loss
 from attune.training.task import take_batch
-from training.task_contract import CPU, check_contract, loop_of
+from training.task_contract import CPU, check_bfloat16_costs_little, check_contract, loop_of
 
 NUM_ITEMS = 30
 
@@ -43,6 +43,7 @@ def test_contract() -> None:
     torch.nn.init.normal_(task.network.bias, std=0.5)
     assert pad_id(task.network) == 0
     check_contract(task, walks(24))
+    check_bfloat16_costs_little(task_of(num_negatives=2000), walks(24))
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,13 @@ import torch
 from torch import nn
 
 from attune.errors import InputError, nearest
+from attune.models.causal_language import CausalLanguageModel
 from attune.models.encoder import encoder_from_config, mean_pool
 from attune.models.item_sequence import ItemSequenceModel
 from attune.models.masked_language import MaskedLanguageModel
 from attune.models.network import EncoderNetwork, Network
+from attune.models.pair_scorer import PairScorer
+from attune.models.response import ResponseModel
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -99,8 +102,12 @@ class TextClassifier(EncoderNetwork):
 
 
 KINDS: dict[str, type[Network]] = {
-    network.kind: network for network in (TextEmbedder, TextClassifier, MaskedLanguageModel, ItemSequenceModel)
-}
+    network.kind: network
+    for network in (
+        TextEmbedder, TextClassifier, PairScorer, ResponseModel, MaskedLanguageModel, CausalLanguageModel,
+        ItemSequenceModel,
+    )
+}  # fmt: skip
 
 
 def pad_id(network: Network) -> int:

@@ -27,6 +27,8 @@ class TextEncoder:
         full = tokenizer.encode("a").ids
         start = next((i for i in range(len(full)) if full[i : i + len(bare)] == bare), 0)
         self._prefix, self._suffix = full[:start], full[start + len(bare) :]
+        pair = tokenizer.encode("a", "a").ids
+        self._between = pair[len(self._prefix) + len(bare) : len(pair) - len(self._suffix) - len(bare)]
         self._unknown = {i for t in ("[UNK]", "<unk>") if (i := tokenizer.token_to_id(t)) is not None}
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -34,19 +36,43 @@ class TextEncoder:
 
         A text in which the tokenizer knows nothing becomes an empty array.
         """
+        room = self.max_tokens - len(self._prefix) - len(self._suffix)
+        return [
+            np.empty(0, np.int32) if self._unknown.issuperset(ids)
+            else np.array(self._prefix + _cut(ids, room) + self._suffix, np.int32)
+            for ids in self._bare(texts)
+        ]  # fmt: skip
+
+    def encode_pairs(self, firsts: Sequence[str], seconds: Sequence[str]) -> list[np.ndarray]:
+        """Token ids (int32) of two texts in one sequence, ``[CLS] a [SEP] b [SEP]``, at most ``max_tokens``.
+
+        Where they do not fit, each is cut to half of the room, or to what the other leaves of it. A pair with a text in
+        which the tokenizer knows nothing becomes an empty array.
+        """
+        room = self.max_tokens - len(self._prefix) - len(self._between) - len(self._suffix)
+        pairs = []
+        for first, second in zip(self._bare(firsts), self._bare(seconds), strict=True):
+            if self._unknown.issuperset(first) or self._unknown.issuperset(second):
+                pairs.append(np.empty(0, np.int32))
+                continue
+            first = _cut(first, max(room // 2, room - len(second)))
+            second = _cut(second, room - len(first))
+            pairs.append(np.array(self._prefix + first + self._between + second + self._suffix, np.int32))
+        return pairs
+
+    def _bare(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids without special tokens."""
         limit = self.max_tokens * _CHARS_PER_TOKEN
         short = [t if len(t) <= limit else f"{t[: limit // 2]} {t[-limit // 2 :]}" for t in texts]
-        encoded = self._tokenizer.encode_batch_fast(short, add_special_tokens=False)
-        return [self._finish(e.ids) for e in encoded]
+        return [e.ids for e in self._tokenizer.encode_batch_fast(short, add_special_tokens=False)]
 
-    def _finish(self, ids: list[int]) -> np.ndarray:
-        if self._unknown.issuperset(ids):
-            return np.empty(0, np.int32)
-        room = self.max_tokens - len(self._prefix) - len(self._suffix)
-        if len(ids) > room:
-            head = room // 2
-            ids = ids[:head] + ids[len(ids) - (room - head) :]
-        return np.array(self._prefix + ids + self._suffix, np.int32)
+
+def _cut(ids: list[int], room: int) -> list[int]:
+    """Beginning and end of a text that is longer than the room for it."""
+    if len(ids) <= room:
+        return ids
+    head = room // 2
+    return ids[:head] + ids[len(ids) - (room - head) :]
 
 
 @lru_cache(maxsize=4)

@@ -82,7 +82,7 @@ class NextItem:
         if len(rows) == 0:
             return found
         last = mask[rows].sum(1) - 1
-        hidden = self.network(ids[rows, :-1], mask[rows, :-1])[torch.arange(len(rows)), last - 1]
+        hidden = self.network(ids[rows, :-1], mask[rows, :-1])[torch.arange(len(rows), device=ids.device), last - 1]
         at_once = max(1, _SCORES_AT_ONCE // (self.network.num_items + 1))
         for start in range(0, len(rows), at_once):
             some = slice(start, start + at_once)

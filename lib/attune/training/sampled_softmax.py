@@ -70,7 +70,7 @@ def sampled_loss(
     all items (importance sampling: Bengio and Senecal 2008); one that is the target does not count.
     """
     bias = functional.pad(network.bias, (1, 0))
-    own = (hidden * network.items(targets)).sum(-1).float() + bias[targets]
+    own = (hidden.float() * network.items(targets)).sum(-1) + bias[targets]
     others = functional.linear(hidden, network.items(negatives), bias[negatives]).float()
     others = others - (log_q[negatives] + np.log(len(negatives)))
     others = others.masked_fill(negatives[None, :] == targets[:, None], float("-inf"))
