@@ -308,6 +308,9 @@ class TrainTask(Settings):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive
     frozen_layers: Annotated[int, Field(ge=0)]
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    lora_rank: Annotated[int, Field(ge=0)]
+    patience: Count | None
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -333,6 +336,11 @@ class Train(Settings):
     hosts: str | None
     threads_per_rank: Count | None
     precision: Literal["auto", "float32", "bfloat16"]
+    optimizer: Literal["adamw", "sgd"]
+    accumulation: Count
+    gradient_checkpointing: bool
+    compile: bool
+    checkpoint_minutes: Positive
     start_timeout_seconds: Count
     reader: Literal["auto", "petastorm", "pyarrow"]
     tracking: list[Literal["mlflow", "tensorboard"]]

@@ -36,7 +36,7 @@ def classify(encoder: str, **changed: object) -> tuple[Trained, Classification]:
     torch.manual_seed(1)
     task = Classification(encoder, ["negative", "positive"], dropout=0.1, label_smoothing=0.0)
     loop = Loop(task, settings(**changed), SingleProcess(), CPU)
-    return loop.fit(review_rows(300), review_rows(80, seed=9)), task
+    return loop.fit([review_rows(300)], review_rows(80, seed=9)), task
 
 
 def test_classifier_learns_and_repeats_itself(encoder: str) -> None:
@@ -60,7 +60,7 @@ def test_weights_kept_are_those_of_the_best_epoch(encoder: str) -> None:
 def test_matching_finds_more_pairs_than_before(encoder: str) -> None:
     torch.manual_seed(1)
     task = Matching(encoder, temperature=0.1, dropout=0.0)
-    trained = Loop(task, settings(epochs=3), SingleProcess(), CPU).fit(match_rows(400), match_rows(100, seed=9))
+    trained = Loop(task, settings(epochs=3), SingleProcess(), CPU).fit([match_rows(400)], match_rows(100, seed=9))
     assert trained.best_epoch > 0
     assert trained.metrics["recall@10"] > trained.epochs[0]["recall@10"] + 0.2
 
@@ -74,7 +74,7 @@ def test_matching_that_does_not_help_keeps_the_untrained_weights(encoder: str) -
     }
     rows = type(useless)(shuffled, useless.values)
     loop = Loop(task, settings(epochs=1, learning_rate=0.5), SingleProcess(), CPU)
-    trained = loop.fit(rows, match_rows(60, seed=9))
+    trained = loop.fit([rows], match_rows(60, seed=9))
     assert trained.best_epoch == 0
     for name, value in task.network.state_dict().items():
         assert torch.equal(value, before[name])
@@ -84,7 +84,7 @@ def test_frozen_layers_do_not_move(encoder: str) -> None:
     torch.manual_seed(1)
     task = Classification(encoder, ["negative", "positive"], dropout=0.0, label_smoothing=0.0)
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
-    Loop(task, settings(epochs=1, frozen_layers=1), SingleProcess(), CPU).fit(review_rows(50), review_rows(20))
+    Loop(task, settings(epochs=1, frozen_layers=1), SingleProcess(), CPU).fit([review_rows(50)], review_rows(20))
     moved = {name for name, value in task.network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved
     assert all(name.startswith(("encoder.encoder.layer.1.", "head.")) for name in moved)
@@ -96,7 +96,7 @@ def test_divergence_is_an_error_that_names_the_mend(encoder: str) -> None:
     with torch.no_grad():
         task.network.head.weight.fill_(float("nan"))
     with pytest.raises(SettingsError, match="learning_rate"):
-        Loop(task, settings(), SingleProcess(), CPU).fit(review_rows(50), review_rows(20))
+        Loop(task, settings(), SingleProcess(), CPU).fit([review_rows(50)], review_rows(20))
 
 
 def test_outputs_come_in_the_order_of_the_rows(encoder: str) -> None:

@@ -123,7 +123,7 @@ def test_ranks_that_read_other_than_was_written_all_say_so(more_rows: int, more_
 
     def told(comm) -> str:
         try:
-            check_total("train", parts[comm.rank], written, comm)
+            check_total("train", [parts[comm.rank]], written, comm)
         except InputError as error:
             return str(error)
         return ""

@@ -30,13 +30,15 @@ def batches_by_length(lengths: np.ndarray, tokens_per_batch: int) -> list[np.nda
     return pack(lengths, order, tokens_per_batch)
 
 
-def epoch_batches(lengths: np.ndarray, tokens_per_batch: int, seed: int, epoch: int) -> list[np.ndarray]:
-    """Batches of one epoch: every row once, rows of similar length together, shuffled by seed and epoch.
+def epoch_batches(
+    lengths: np.ndarray, tokens_per_batch: int, seed: int, epoch: int, stream: int = 0
+) -> list[np.ndarray]:
+    """Batches of one epoch: every row once, rows of similar length together, shuffled by seed, stream of rows and epoch.
 
     >>> [b.tolist() for b in epoch_batches(np.array([3, 9, 3, 9]), 18, seed=0, epoch=0)]
     [[1, 3], [2, 0]]
     """
-    rng = np.random.default_rng([seed, epoch])
+    rng = np.random.default_rng([seed, stream, epoch])
     order = rng.permutation(len(lengths))
     mean_length = max(1.0, float(np.mean(lengths))) if len(lengths) else 1.0
     pool = max(1, int(_POOL_BATCHES * tokens_per_batch / mean_length))

@@ -47,8 +47,7 @@ class ModelStore:
             write(hidden)
             text = json.dumps({"task": task, "version": version, **card}, indent=2, default=str, ensure_ascii=False)
             (hidden / CARD).write_text(text + "\n", encoding="utf-8")
-            manifest = _manifest({name: file_sha256(hidden / name) for name in _files(hidden)})
-            (hidden / MANIFEST).write_bytes(manifest)
+            seal(hidden)
             hidden.rename(folder)
         except BaseException:
             shutil.rmtree(hidden)
@@ -85,6 +84,11 @@ class ModelStore:
         """All versions of a task, in the order of their names."""
         parent = self.root / task
         return sorted(f.name for f in parent.iterdir() if f.is_dir() and f.name[0] != ".") if parent.is_dir() else []
+
+
+def seal(folder: Path) -> None:
+    """Write the manifest of a folder: the SHA-256 of each file in it, and of these entries."""
+    (folder / MANIFEST).write_bytes(_manifest({name: file_sha256(folder / name) for name in _files(folder)}))
 
 
 def verify(folder: Path | str) -> None:

@@ -74,6 +74,13 @@ class Ragged:
         flat = np.concatenate(sequences).astype(np.int32) if len(sequences) else np.empty(0, np.int32)
         return Ragged(flat, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
+    @staticmethod
+    def concatenate(parts: "Sequence[Ragged]") -> "Ragged":
+        """Rows of several parts, in their order."""
+        lengths = np.concatenate([part.lengths for part in parts])
+        flat = np.concatenate([part.flat for part in parts])
+        return Ragged(flat, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
+
     @property
     def lengths(self) -> np.ndarray:
         """Number of tokens of each row."""

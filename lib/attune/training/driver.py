@@ -69,9 +69,13 @@ def save_tokenizer(settings: Config, scratch: Path, task: str, max_tokens: int) 
 
 def loop_settings(settings: Config, task: TrainTask) -> LoopSettings:
     """Settings of the loop as plain values."""
-    names = set(LoopSettings.__dataclass_fields__) & set(TrainTask.model_fields)
-    values = {name: getattr(task, name) for name in names}
-    return LoopSettings(**values, precision=settings.train.precision, seed=settings.seed)
+    values = {
+        name: getattr(group, name)
+        for group in (settings.train, task)
+        for name in LoopSettings.__dataclass_fields__
+        if name in type(group).model_fields
+    }
+    return LoopSettings(**values, seed=settings.seed)
 
 
 def limit_rows(rows: "DataFrame", split: str, max_rows: int | None, seed: int) -> "DataFrame":
@@ -90,10 +94,11 @@ def train_rows(
 ) -> list[RankResult]:  # fmt: skip
     """Write pre-tokenised rows, and train on them with all ranks. Raises InputError where there are too few.
 
-    Metrics of the results tell the ``shards`` of each split.
+    A training of the same settings on the same rows that was cut off goes on from its last checkpoint. Metrics of the
+    results tell the ``shards`` of each split.
     """
-    num_ranks = settings.train.num_ranks if settings.train.launcher == "horovod" else 1
-    shards = _write(rows, str(scratch / "rows"), num_ranks)
+    num_ranks = 1 if settings.train.launcher == "single" else settings.train.num_ranks
+    shards = _write(rows, str(scratch / "rows"), num_ranks * settings.train.accumulation)
     counts = {split: written.rows for split, written in shards.items()}
     if counts.get("train", 0) < MIN_TRAIN_ROWS_PER_RANK * num_ranks or not counts.get("valid"):
         raise InputError(
@@ -109,11 +114,13 @@ def train_rows(
         written={split: (written.rows, written.tokens) for split, written in shards.items()},
         output=str(scratch / "output"),
         loop=loop_settings(settings, task_config),
+        checkpoints=str(_checkpoints(settings, scratch)),
         threads=settings.train.threads_per_rank,
         report_columns=report_columns,
     )
     train = settings.train
     results = run_ranks(job, rows.sparkSession, train.launcher, num_ranks, train.start_timeout_seconds)
+    shutil.rmtree(_checkpoints(settings, scratch), ignore_errors=True)
     told = {"shards": {split: written.summary() for split, written in shards.items()}}
     return [replace(result, metrics={**result.metrics, **told}) for result in results]
 
@@ -144,6 +151,11 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _checkpoints(settings: Config, scratch: Path) -> Path:
+    """Folder of the checkpoints of a task's training, which outlives a run that is cut off."""
+    return Path(settings.workspace).resolve() / "checkpoints" / scratch.name.rpartition("-")[0]
 
 
 def _copy_files(source: Path, target: Path) -> None:

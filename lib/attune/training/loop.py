@@ -1,9 +1,10 @@
 """The training loop: one for all tasks, on one or several ranks.
 
 What holds for several ranks: the gradients of a step are those of the mean loss over the global batch, the union of
-the ranks' batches, whatever their sizes; so with dropout off, and the same rows in each global batch, one rank and
-several give the same losses up to rounding. The rows of a global batch themselves depend on the number of ranks, since
-each rank draws from the row groups that it read.
+the ranks' batches, whatever their sizes. Rows come in streams (``plan.own_streams``) that do not depend on how many ranks
+there are, so with dropout off one rank that goes through two streams learns what two ranks with one each learn, up to
+rounding. Everything that is drawn follows from the seed and the state of the generators, which checkpoints keep: on a CPU
+a training that was cut off and goes on ends with the same weights, bit for bit.
 """
 
 import time
@@ -17,16 +18,19 @@ from torch import nn
 
 from attune.errors import SettingsError
 from attune.models.batches import batches_by_length
-from attune.models.encoder import layer_depth, num_layers
 from attune.models.networks import pad_id
 from attune.models.precision import autocast, supports_bfloat16
+from attune.training.adapt import Adapted
+from attune.training.checkpoint import Checkpoints, Progressed, rows_digest
 from attune.training.communicator import Communicator, gather_rows
-from attune.training.plan import LoopSettings, learning_rate_factor, pad_epochs, rank_batches
+from attune.training.optimizer import Optimizer
+from attune.training.plan import LoopSettings, learning_rate_factor, own_streams, pad_epochs, stream_batches
 from attune.training.progress import Progress
 from attune.training.reader import Rows
 from attune.training.task import Batch, Task, lengths_for_batching, take_batch
 
 EVALUATION_TOKENS_PER_BATCH = 16384
+_WEIGHTS, _BEST, _OPTIMIZER, _RANDOM = "weights/", "best/", "optimizer/", "random/"
 
 
 @dataclass
@@ -39,73 +43,100 @@ class Trained:
     metrics: dict[str, float]  # validation metrics of the best epoch
     seconds: float
     bfloat16: bool
+    resumed_at: int  # steps that an earlier run had done
+    num_parameters: int
+    num_trained: int  # of them
 
 
 class Loop:
-    """Trains the network of a task on the rows of this rank, in step with the other ranks."""
+    """Trains the network of a task on the rows of this rank, in step with the other ranks.
 
-    def __init__(self, task: Task, settings: LoopSettings, comm: Communicator, device: torch.device) -> None:
+    Args:
+        checkpoints: folder in which progress is kept, and from which a training with the same settings, rows and ranks
+            goes on; None: nothing is kept.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        settings: LoopSettings,
+        comm: Communicator,
+        device: torch.device,
+        checkpoints: str | None = None,
+    ) -> None:
         self.task, self.settings, self.comm, self.device = task, settings, comm, device
         self.bfloat16 = self._agree_on_bfloat16()
         task.network.to(device)
         comm.broadcast_(list(task.network.state_dict().values()))
-        self._optimizer = _optimizer(task.network, settings)
-        self._peak_rates = [group["lr"] for group in self._optimizer.param_groups]
-        self._trained = [p for p in task.network.parameters() if p.requires_grad]
+        self._num_parameters = sum(p.numel() for p in task.network.parameters())
+        self._adapted = Adapted(task.network, settings)
+        self._optimizer = Optimizer(task.network, settings)
+        self._trained = list(self._optimizer.parameters.values())
+        self._folder = checkpoints
 
-    def fit(self, train: Rows, valid: Rows, say: Callable[[str], None] = lambda line: None) -> Trained:
-        """Train for the planned epochs and keep the weights that do best on the validation rows of all ranks."""
+    def fit(self, train: Sequence[Rows], valid: Rows, say: Callable[[str], None] = lambda line: None) -> Trained:
+        """Train for the planned epochs and keep the weights that do best on the validation rows of all ranks.
+
+        ``train`` holds the rows of each of this rank's streams, see ``plan.own_streams``.
+        """
         began = time.monotonic()
-        plan = self._plan(train)
-        num_steps = sum(len(batches) for batches in plan)
-        progress = Progress(num_steps, say)
-        losses: list[float] = []
-        scores: list[dict[str, float]] = [{}]
-        best_epoch, best, kept = 0, float("-inf"), _copy(self.task.network)
-        if self.task.may_stay_untrained:
-            scores[0] = self.evaluate(valid)
-            best = _score(scores[0], self.task.chosen_by)
-            say(f"before training: {_describe(scores[0])}")
-        for epoch, batches in enumerate(plan, start=1):
-            for chosen in batches:
-                self._set_rate(learning_rate_factor(len(losses), num_steps, self.settings.warmup_share))
-                batch = take_batch(train, chosen, pad_id(self.task.network), self.device)
-                loss, rows, tokens = self.step(batch)
-                losses.append(loss)
-                progress.step(loss, rows, tokens)
-            scores.append(self.evaluate(valid))
-            say(f"epoch {epoch} of {len(plan)}: {_describe(scores[-1])}")
-            score = _score(scores[-1], self.task.chosen_by)
-            # Of epochs that score alike the last has learned most; the untrained weights give way only to better ones.
-            if score > best or (score == best and best_epoch):
-                best, best_epoch, kept = score, epoch, _copy(self.task.network)
-        if best_epoch or self.task.may_stay_untrained:
-            self.task.network.load_state_dict(kept)
+        rows, plan = Rows.concatenate(train), self._plan(train)
+        num_steps = sum(len(steps) for steps in plan)
+        checkpoints = Checkpoints(self._folder, self._identity(train), self.settings.checkpoint_minutes * 60)
+        at, best = self._begin(checkpoints, valid, say)
+        resumed_at, earlier_seconds = len(at.losses), at.seconds
+        progress = Progress(num_steps - resumed_at, say)
+        while at.epoch < len(plan) and not self._out_of_patience(at):
+            for parts in plan[at.epoch][at.step :]:
+                batches = [take_batch(rows, part, pad_id(self.task.network), self.device) for part in parts]
+                factor = learning_rate_factor(len(at.losses), num_steps, self.settings.warmup_share)
+                loss, num_rows, tokens, due = self.step(batches, factor, checkpoints.due())
+                at.losses.append(loss)
+                at.step += 1
+                progress.step(loss, num_rows, tokens)
+                if due:
+                    at.seconds = earlier_seconds + time.monotonic() - began
+                    self._keep(checkpoints, at, best)
+            best = self._end_epoch(at, valid, best)
+            say(f"epoch {at.epoch} of {len(plan)}: {_describe(at.scores[-1])}")
+        if at.best_epoch or self.task.may_stay_untrained:
+            self.task.network.load_state_dict(best)
         else:
-            best_epoch = len(plan)
-        seconds = time.monotonic() - began
-        return Trained(losses, scores, best_epoch, scores[best_epoch], seconds, self.bfloat16)
+            at.best_epoch = at.epoch
+        num_trained = sum(p.numel() for p in self._trained)
+        self._adapted.merge()
+        at.seconds = earlier_seconds + time.monotonic() - began
+        return Trained(
+            at.losses, at.scores, at.best_epoch, at.scores[at.best_epoch], at.seconds, self.bfloat16, resumed_at,
+            self._num_parameters, num_trained,
+        )  # fmt: skip
 
-    def step(self, batch: Batch) -> tuple[float, int, int]:
-        """One optimiser step on the global batch. Returns its mean loss, and the rows and tokens in it.
+    def step(
+        self, batches: Sequence[Batch], rate_factor: float = 1.0, due: bool = False
+    ) -> tuple[float, int, int, bool]:
+        """One optimiser step on the global batch: the batches of all streams, gone through one after the other on each rank.
 
-        Raises SettingsError where the loss or the gradient is no longer a number; all ranks raise together.
+        Returns its mean loss, the rows and tokens in it, and whether ``due`` was true on rank 0. Raises SettingsError where
+        the loss or the gradient is no longer a number; all ranks raise together.
         """
         self.task.network.train()
-        with autocast(self.device, self.bfloat16):
-            loss = self.task.loss(batch, self.comm)
-        if loss.objective is not None:
-            loss.objective.backward()  # type: ignore[no-untyped-call]
+        sums = np.zeros(4)
+        for batch in batches:
+            with autocast(self.device, self.bfloat16):
+                loss = self.task.loss(batch, self.comm)
+            if loss.objective is not None:
+                loss.objective.backward()  # type: ignore[no-untyped-call]
+            tokens = sum(int(mask.sum()) for _, mask in batch.tokens.values())
+            sums += [loss.total, loss.weight, len(batch), tokens]
         gradients = []
         for parameter in self._trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             gradients.append(parameter.grad)
-        tokens = sum(int(mask.sum()) for _, mask in batch.tokens.values())
-        counts = torch.tensor([loss.total, loss.weight, len(batch), tokens], dtype=torch.float64, device=self.device)
+        told = torch.tensor([*sums, float(due and self.comm.rank == 0)], dtype=torch.float64, device=self.device)
         self.comm.sum_(gradients)
-        self.comm.sum_([counts])
-        total, weight, rows, num_tokens = counts.tolist()
+        self.comm.sum_([told])
+        total, weight, rows, num_tokens, is_due = told.tolist()
         torch._foreach_div_(gradients, weight)
         norm = nn.utils.clip_grad_norm_(self._trained, self.settings.max_grad_norm)
         if not (np.isfinite(total) and torch.isfinite(norm)):
@@ -113,9 +144,8 @@ class Loop:
                 f"training diverged: loss {total / weight:g}, gradient norm {float(norm):g}; "
                 f"lower the task's learning_rate (now {self.settings.learning_rate:g}) or set train.precision=float32"
             )
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        return total / weight, int(rows), int(num_tokens)
+        self._optimizer.step(rate_factor)
+        return total / weight, int(rows), int(num_tokens), bool(is_due)
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Outputs of this rank's rows, in their order, float32 (rows, K)."""
@@ -144,11 +174,71 @@ class Loop:
         outputs, values = self.gather(rows)
         return self.task.metrics(outputs, values)
 
-    def _plan(self, train: Rows) -> list[list[np.ndarray]]:
-        """Batches of each epoch, as many as on the rank that has most."""
-        epochs = rank_batches(lengths_for_batching(train), self.settings, self.comm.rank, self.comm.size)
-        counts = gather_rows(self.comm, np.array([[len(batches) for batches in epochs]], np.int64))
-        return pad_epochs(epochs, counts.max(axis=0).tolist())
+    def _plan(self, train: Sequence[Rows]) -> list[list[list[np.ndarray]]]:
+        """For each epoch and step, the rows of ``Rows.concatenate(train)`` that each stream of this rank gives.
+
+        All streams of all ranks have as many steps as the one that has most.
+        """
+        size, streams = self.comm.size, own_streams(self.settings, self.comm.rank, self.comm.size)
+        starts = np.cumsum([0, *map(len, train)])
+        planned = []
+        for number, rows, start in zip(streams, train, starts[:-1], strict=True):
+            epochs = stream_batches(lengths_for_batching(rows), self.settings, number, size)
+            planned.append([[batch + start for batch in batches] for batches in epochs])
+        own = np.array([[len(batches) for batches in epochs] for epochs in planned], np.int64)
+        most = gather_rows(self.comm, own).max(axis=0).tolist()
+        padded = [pad_epochs(epochs, most) for epochs in planned]
+        return [[list(parts) for parts in zip(*of_streams, strict=True)] for of_streams in zip(*padded, strict=True)]
+
+    def _begin(
+        self, checkpoints: Checkpoints, valid: Rows, say: Callable[[str], None]
+    ) -> tuple[Progressed, dict[str, torch.Tensor]]:
+        """Where to start, and the best weights so far."""
+        found = checkpoints.read(say) if checkpoints.kept else None
+        if found is not None:
+            at, tensors = found
+            self._restore(tensors)
+            say(f"going on after step {len(at.losses):,}, from a checkpoint of an earlier run")
+            return at, _part(tensors, _BEST)
+        at = Progressed(scores=[{}])
+        if self.task.may_stay_untrained:
+            at.scores[0] = self.evaluate(valid)
+            at.best = _score(at.scores[0], self.task.chosen_by)
+            say(f"before training: {_describe(at.scores[0])}")
+        return at, _copy(self.task.network)
+
+    def _end_epoch(self, at: Progressed, valid: Rows, best: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Measure the weights after an epoch; returns the best ones so far."""
+        at.scores.append(self.evaluate(valid))
+        at.epoch, at.step = at.epoch + 1, 0
+        score = _score(at.scores[-1], self.task.chosen_by)
+        # Of epochs that score alike the last has learned most; the untrained weights give way only to better ones.
+        if score > at.best or (score == at.best and at.best_epoch):
+            at.gained_epoch = at.epoch if score > at.best else at.gained_epoch
+            at.best, at.best_epoch = score, at.epoch
+            return _copy(self.task.network)
+        return best
+
+    def _out_of_patience(self, at: Progressed) -> bool:
+        patience = self.settings.patience
+        return patience is not None and at.epoch - at.gained_epoch >= patience
+
+    def _keep(self, checkpoints: Checkpoints, at: Progressed, best: dict[str, torch.Tensor]) -> None:
+        generators = self.comm.gather(_random_state(self.device)[None, :])
+        if self.comm.rank == 0:
+            parts = {_WEIGHTS: self.task.network.state_dict(), _BEST: best, _OPTIMIZER: self._optimizer.state()}
+            tensors = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
+            checkpoints.write(at, {**tensors, _RANDOM: generators})
+
+    def _restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self.task.network.load_state_dict(_part(tensors, _WEIGHTS))
+        self._optimizer.restore(_part(tensors, _OPTIMIZER))
+        _set_random_state(tensors[_RANDOM][self.comm.rank], self.device)
+
+    def _identity(self, train: Sequence[Rows]) -> str:
+        """What must be the same for a training to go on where another stopped."""
+        rows = gather_rows(self.comm, rows_digest(list(train)))
+        return f"{self.settings} {type(self.task).__name__} {[digest.tobytes().hex() for digest in rows]}"
 
     def _agree_on_bfloat16(self) -> bool:
         """Under ``auto`` all ranks compute alike: in bfloat16 only where each of them has it."""
@@ -156,35 +246,25 @@ class Loop:
             return self.settings.precision == "bfloat16"
         return bool(gather_rows(self.comm, np.array([int(supports_bfloat16(self.device))])).all())
 
-    def _set_rate(self, factor: float) -> None:
-        for group, peak in zip(self._optimizer.param_groups, self._peak_rates, strict=True):
-            group["lr"] = peak * factor
-
     def _width(self) -> int:
         return self.task.network.num_outputs * len(self.task.token_columns)
 
 
-def _optimizer(network: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:
-    """AdamW with a rate for each layer of the encoder and one for the rest; no decay of biases and norms."""
-    encoder = network.encoder
-    assert isinstance(encoder, nn.Module)
-    layers = num_layers(encoder)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if name.startswith("encoder."):
-            depth = layer_depth(name.removeprefix("encoder."), layers)
-            if settings.frozen_layers and depth <= settings.frozen_layers:
-                parameter.requires_grad = False
-                continue
-            rate = settings.learning_rate * settings.layer_decay ** (layers - depth)
-        else:
-            rate = settings.head_learning_rate
-        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [{"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()],
-        fused=True,
-    )
+def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _random_state(device: torch.device) -> torch.Tensor:
+    """State of the generators that a rank draws from, uint8."""
+    cpu = torch.get_rng_state()
+    return torch.cat([cpu, torch.cuda.get_rng_state(device)]) if device.type == "cuda" else cpu
+
+
+def _set_random_state(state: torch.Tensor, device: torch.device) -> None:
+    size = len(torch.get_rng_state())
+    torch.set_rng_state(state[:size].clone())  # a copy is aligned, as the generator expects it
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state[size:].clone(), device)
 
 
 def _copy(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -21,8 +21,15 @@ class LoopSettings:
     warmup_share: float
     weight_decay: float
     max_grad_norm: float
-    frozen_layers: int
+    frozen_layers: int = 0
     layer_decay: float = 1.0
+    patience: int | None = None
+    lora_rank: int = 0
+    optimizer: str = "adamw"
+    accumulation: int = 1
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    checkpoint_minutes: float = 10.0
     precision: str = "auto"
     seed: int = 0
 
@@ -39,6 +46,7 @@ class RankJob:
     written: Mapping[str, tuple[int, int]]  # split -> rows and tokens that its files hold, as counted when written
     output: str  # folder that rank 0 writes the network to
     loop: LoopSettings
+    checkpoints: str | None = None  # folder to go on from where a run was cut off; None: nothing is kept
     threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there
     report_columns: tuple[str, ...] = ()  # value columns to return with the outputs for the test rows
     reader: str = "auto"  # petastorm, pyarrow or auto
@@ -57,14 +65,26 @@ class RankResult:
     traceback: str = ""
 
 
-def rank_batches(lengths: np.ndarray, settings: LoopSettings, rank: int, size: int) -> list[list[np.ndarray]]:
-    """Batches of each epoch of one rank: its own rows under its part of the budget.
+def own_streams(settings: LoopSettings, rank: int, size: int) -> list[int]:
+    """Streams of rows that a rank draws from, of ``accumulation * size`` in all.
 
-    Ranks may have different numbers of batches; ``pad_epochs`` makes them equal.
+    A global batch is made of a part of every stream, and a stream holds the same rows however many ranks there are. So
+    one rank that goes through two parts before each step (accumulation 2) learns what two ranks of one part each learn.
+
+    >>> settings = LoopSettings(1, 1, 1, 1, 0, 0, 1, accumulation=2)
+    >>> own_streams(settings, 1, 3)
+    [1, 4]
     """
-    budget = max(1, settings.tokens_per_batch // size)
-    seed = settings.seed * size + rank
-    return [epoch_batches(lengths, budget, seed, epoch) for epoch in range(settings.epochs)]
+    return list(range(rank, settings.accumulation * size, size))
+
+
+def stream_batches(lengths: np.ndarray, settings: LoopSettings, stream: int, size: int) -> list[list[np.ndarray]]:
+    """Batches of each epoch from the rows of one stream, under its part of the budget.
+
+    Streams may give different numbers of batches; ``pad_epochs`` makes them equal.
+    """
+    budget = max(1, settings.tokens_per_batch // (settings.accumulation * size))
+    return [epoch_batches(lengths, budget, settings.seed, epoch, stream) for epoch in range(settings.epochs)]
 
 
 def pad_epochs(epochs: list[list[np.ndarray]], num_steps: list[int]) -> list[list[np.ndarray]]:

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ from attune.models.networks import write_network
 from attune.training.communicator import Communicator, gather_rows
 from attune.training.devices import gpu_index, out_of_memory
 from attune.training.loop import Loop, Trained, mean_by_quarter
-from attune.training.plan import RankJob, RankResult
+from attune.training.plan import RankJob, RankResult, own_streams
 from attune.training.progress import Reporter
 from attune.training.reader import Rows, read_shard
+from attune.training.task import Task
 from attune.training.traces import leave_result, mark_started, rank_number
 
 NETWORK_FOLDER = "network"
@@ -41,13 +42,16 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     began = time.monotonic()
     device = _prepare(job, comm)
     task = job.task(job.encoder, **job.task_settings)
-    rows = {name: _read(job, task.token_columns, task.value_columns, name, comm) for name in job.data}
+    streams = {name: _read(job, task, name, comm) for name in job.data}
+    rows = {name: Rows.concatenate(parts) for name, parts in streams.items()}
     nothing = rows["train"].take(np.empty(0, np.int64))
     say = Reporter(Path(job.output)) if comm.rank == 0 else _say_nothing
-    loop = Loop(task, job.loop, comm, device)
+    loop = Loop(task, job.loop, comm, device, job.checkpoints)
+    # The weights that are new are drawn alike whatever the number of ranks; dropout differs on each.
+    torch.manual_seed(int(np.random.SeedSequence([job.loop.seed, comm.rank]).generate_state(1)[0]))
     say(f"{_describe_rows(rows)} on rank 0 of {comm.size}, {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
     ready = time.monotonic()
-    trained = loop.fit(rows["train"], rows.get("valid", nothing), say)
+    trained = loop.fit(streams["train"], rows.get("valid", nothing), say)
     test = {}
     if "test" in rows:
         outputs, values = loop.gather(rows["test"])
@@ -85,7 +89,7 @@ def _prepare(job: RankJob, comm: Communicator) -> torch.device:
     """Threads, seed and device of this rank."""
     logging.getLogger("petastorm").setLevel(logging.ERROR)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    torch.manual_seed(job.loop.seed * comm.size + comm.rank)
+    torch.manual_seed(job.loop.seed)
     if torch.cuda.is_available():
         device = torch.device("cuda", gpu_index(comm, torch.cuda.device_count()))
         torch.cuda.set_device(device)
@@ -94,19 +98,22 @@ def _prepare(job: RankJob, comm: Communicator) -> torch.device:
     return torch.device("cpu")
 
 
-def _read(
-    job: RankJob, token_columns: tuple[str, ...], value_columns: tuple[str, ...], split: str, comm: Communicator
-) -> Rows:
+def _read(job: RankJob, task: Task, split: str, comm: Communicator) -> list[Rows]:
+    """Rows of each of this rank's streams, see ``plan.own_streams``."""
     extra = job.report_columns if split == "test" else ()
-    values = tuple(dict.fromkeys((*value_columns, *extra)))
-    shard = read_shard(job.data[split], comm.rank, comm.size, token_columns, values, job.reader)
-    check_total(split, shard, job.written[split], comm)
-    return shard
+    values = tuple(dict.fromkeys((*task.value_columns, *extra)))
+    num_streams = comm.size * job.loop.accumulation
+    streams = [
+        read_shard(job.data[split], number, num_streams, task.token_columns, values, job.reader)
+        for number in own_streams(job.loop, comm.rank, comm.size)
+    ]
+    check_total(split, streams, job.written[split], comm)
+    return streams
 
 
-def check_total(split: str, shard: Rows, written: tuple[int, int], comm: Communicator) -> None:
-    """Raise InputError on all ranks unless their shards together hold the rows and tokens that were written."""
-    by_rank = gather_rows(comm, np.array([[len(shard), shard.num_tokens]]))
+def check_total(split: str, streams: Sequence[Rows], written: tuple[int, int], comm: Communicator) -> None:
+    """Raise InputError on all ranks unless their rows together are the rows and tokens that were written."""
+    by_rank = gather_rows(comm, np.array([[sum(map(len, streams)), sum(rows.num_tokens for rows in streams)]]))
     rows, tokens = by_rank.sum(0).tolist()
     if (rows, tokens) != written:
         raise InputError(
@@ -122,6 +129,9 @@ def _figures(trained: Trained, seconds_to_start: float) -> dict[str, object]:
         "epochs": trained.epochs,
         "best_epoch": trained.best_epoch,
         "num_steps": len(trained.losses),
+        "resumed_at_step": trained.resumed_at,
+        "num_parameters": trained.num_parameters,
+        "num_trained_parameters": trained.num_trained,
         "loss_by_quarter": mean_by_quarter(trained.losses),
         "precision": "bfloat16" if trained.bfloat16 else "float32",
         "seconds_training": round(trained.seconds, 1),

@@ -36,6 +36,12 @@ class Rows:
         """Tokens of all columns."""
         return sum(int(column.offsets[-1]) for column in self.tokens.values())
 
+    @staticmethod
+    def concatenate(parts: "Sequence[Rows]") -> "Rows":
+        """Rows of several parts, in their order."""
+        tokens = {name: Ragged.concatenate([part.tokens[name] for part in parts]) for name in parts[0].tokens}
+        return Rows(tokens, {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values})
+
     def take(self, chosen: np.ndarray) -> "Rows":
         """Chosen rows, in the order given."""
         tokens = {name: column.take(chosen) for name, column in self.tokens.items()}
