@@ -126,6 +126,15 @@ def test_a_sink_that_fails_does_not_end_the_training(caplog: pytest.LogCaptureFi
     assert "no route to the server" in caplog.text
 
 
+def test_a_training_that_goes_on_goes_on_with_its_curve() -> None:
+    now, lines = [0.0], list[str]()
+    progress = Progress(100, lines.append, every_seconds=10, clock=lambda: now[0], resumed_at=90)
+    for _ in range(5):
+        now[0] += 2
+        progress.step(0.5, rows=8, tokens=100)
+    assert lines == ["step 95 of 100: loss 0.5000, 4 examples/s, 50 tokens/s, 10 s left"]
+
+
 def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
     """A rank may be read while it writes."""
     file = tmp_path / "points.jsonl"

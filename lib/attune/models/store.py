@@ -87,7 +87,7 @@ class ModelStore:
 
 
 def seal(folder: Path) -> None:
-    """Write the manifest of a folder: the SHA-256 of each file in it."""
+    """Write the manifest of a folder: the SHA-256 of each file in it, and of these entries."""
     (folder / MANIFEST).write_bytes(_manifest({name: file_sha256(folder / name) for name in _files(folder)}))
 
 

@@ -36,8 +36,9 @@ def out_of_memory(error: BaseException, job: RankJob) -> SettingsError | None:
         return None
     where = "GPU" if isinstance(error, torch.OutOfMemoryError) or "CUDA" in text else "machine"
     said = text.splitlines()[0][:200] if text else type(error).__name__
+    again = "" if job.loop.gradient_checkpointing else ", or set train.gradient_checkpointing=true"
     return SettingsError(
-        f"the {where}'s memory does not suffice for training ({said}): lower {job.settings_key}.tokens_per_batch "
-        f"(now {job.loop.tokens_per_batch}, over all ranks) or {job.settings_key}.max_tokens (now {job.max_tokens}), "
-        "or compute the layers' outputs again in the backward pass (gradient checkpointing)"
+        f"the {where}'s memory does not suffice for training ({said}): lower {job.settings_key}.tokens_per_batch (now "
+        f"{job.loop.tokens_per_batch}, over all ranks) or {job.settings_key}.max_tokens (now {job.max_tokens}), raise "
+        f"train.accumulation (now {job.loop.accumulation}){again}"
     )

@@ -85,7 +85,7 @@ class Loop:
         checkpoints = Checkpoints(self._folder, self._identity(train), self.settings.checkpoint_minutes * 60)
         at, best = self._begin(checkpoints, valid, say)
         resumed_at, earlier_seconds = len(at.losses), at.seconds
-        progress = Progress(num_steps, say, done=resumed_at)
+        progress = Progress(num_steps, say, resumed_at=resumed_at)
         if not resumed_at and at.scores[0]:
             progress.epoch(0, len(plan), at.scores[0])
         while at.epoch < len(plan) and not self._out_of_patience(at):

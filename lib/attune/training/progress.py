@@ -54,16 +54,17 @@ class Reporter:
 class Progress:
     """Says now and then how far training is; ``say`` takes a line, and where it is a ``Reporter``, points, too.
 
-    ``done`` steps were made by an earlier run.
+    ``resumed_at``: steps of ``num_steps`` that an earlier run had done.
     """
 
     def __init__(
         self, num_steps: int, say: Callable[[str], None], every_seconds: float = 10.0,
-        clock: Callable[[], float] = time.monotonic, done: int = 0,
+        clock: Callable[[], float] = time.monotonic, resumed_at: int = 0,
     ) -> None:  # fmt: skip
         self._num_steps, self._say, self._every, self._clock = num_steps, say, every_seconds, clock
+        self._resumed_at = resumed_at
         self._began = self._said = clock()
-        self._done = self._done_before = done
+        self._done = resumed_at
         self._steps = self._rows = self._tokens = 0
         self._loss = 0.0
         self._rate: float | None = None
@@ -78,7 +79,7 @@ class Progress:
         if now - self._said < self._every:
             return
         seconds = now - self._said
-        left = (now - self._began) / (self._done - self._done_before) * (self._num_steps - self._done)
+        left = (now - self._began) / (self._done - self._resumed_at) * (self._num_steps - self._done)
         self._say(
             f"step {self._done} of {self._num_steps}: loss {self._loss / self._steps:.4f}, "
             f"{self._rows / seconds:.0f} examples/s, {self._tokens / seconds:.0f} tokens/s, {left:.0f} s left"
