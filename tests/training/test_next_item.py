@@ -131,6 +131,15 @@ def test_many_negatives_give_the_full_loss_whatever_they_are_drawn_by(network: I
         assert float(found.detach()) == pytest.approx(float(full.detach()), rel=5e-3)
 
 
+def test_a_negative_that_is_the_target_does_not_count(network: ItemSequenceModel) -> None:
+    """By hand: the target 3 and a negative 5 that is expected 3 q(5) times among three."""
+    hidden, log_q = torch.randn(1, 8), Proposal(log_uniform(NUM_ITEMS)).log_q
+    found = sampled_loss(network, hidden, torch.tensor([3]), torch.tensor([3, 3, 5]), log_q)
+    scores = network.scores(hidden)[0].detach()
+    expected = torch.log1p(torch.exp(scores[5] - scores[3]) / (3 * log_q[5].exp()))
+    torch.testing.assert_close(found.detach(), expected)
+
+
 def test_negatives_come_as_often_as_proposed() -> None:
     shares = log_uniform(NUM_ITEMS)
     assert shares.sum() == pytest.approx(1)
