@@ -298,7 +298,6 @@ class Features(Settings):
 class TrainTask(Settings):
     """What every training task has in common."""
 
-    enabled: bool
     max_tokens: Annotated[int, Field(ge=4, le=512)]
     max_examples: Count | None
     epochs: Count
@@ -316,6 +315,7 @@ class TrainTask(Settings):
 
 
 class SentimentTask(TrainTask):
+    enabled: bool
     positive_min_rating: float
     negative_max_rating: float
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
@@ -325,14 +325,23 @@ class SentimentTask(TrainTask):
 
 
 class TextMatchTask(TrainTask):
+    enabled: bool
     temperature: Positive
     history_days: Positive
     valid_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
+class FromScratch(Settings):
+    layers: Count
+    width: Count
+    heads: Count
+    vocab_size: Count
+
+
 class Finetune(TrainTask):
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None
-    task: Literal["classification"]
+    task: Literal["classification", "multi_label", "cross_encoder", "masked_language", "causal_language"]
+    from_scratch: FromScratch | None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     class_weights: Literal["none", "balanced"]
     valid_share: Annotated[float, Field(gt=0, lt=0.5)]

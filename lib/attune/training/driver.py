@@ -91,10 +91,11 @@ def limit_rows(rows: "DataFrame", split: str, max_rows: int | None, seed: int) -
 def train_rows(
     rows: "DataFrame", task: Callable[..., Task], task_settings: Mapping[str, Any], settings: Config,
     task_config: TrainTask, scratch: Path, report_columns: tuple[str, ...] = (),
+    encoder: str | None = None,
 ) -> list[RankResult]:  # fmt: skip
     """Write pre-tokenised rows, and train on them with all ranks. Raises InputError where there are too few.
 
-    A training of the same settings on the same rows that was cut off goes on from its last checkpoint. Metrics of the
+    ``encoder`` is used in place of that of the settings. A training of the same settings on the same rows that was cut off goes on from its last checkpoint. Metrics of the
     results tell the ``shards`` of each split.
     """
     num_ranks = 1 if settings.train.launcher == "single" else settings.train.num_ranks
@@ -108,7 +109,7 @@ def train_rows(
     job = RankJob(
         task=task,
         task_settings=dict(task_settings),
-        encoder=settings.train.encoder,
+        encoder=encoder or settings.train.encoder,
         max_tokens=task_config.max_tokens,
         data={split: folder_url(scratch / "rows" / f"split={split}") for split in shards},
         written={split: (written.rows, written.tokens) for split, written in shards.items()},

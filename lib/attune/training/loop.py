@@ -139,28 +139,28 @@ class Loop:
         self.comm.sum_(gradients)
         self.comm.sum_([told])
         total, weight, rows, num_tokens, is_due = told.tolist()
-        torch._foreach_div_(gradients, weight)
+        torch._foreach_div_(gradients, weight or 1.0)  # a batch may hold nothing that counts
         norm = nn.utils.clip_grad_norm_(self._trained, self.settings.max_grad_norm)
         if not (np.isfinite(total) and torch.isfinite(norm)):
             raise SettingsError(
-                f"training diverged: loss {total / weight:g}, gradient norm {float(norm):g}; "
+                f"training diverged: loss {total / (weight or 1.0):g}, gradient norm {float(norm):g}; "
                 f"lower the task's learning_rate (now {self.settings.learning_rate:g}) or set train.precision=float32"
             )
         self._optimizer.step(rate_factor)
-        return total / weight, int(rows), int(num_tokens), bool(is_due)
+        return total / (weight or 1.0), int(rows), int(num_tokens), bool(is_due)
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Outputs of this rank's rows, in their order, float32 (rows, K)."""
         self.task.network.eval()
         pieces, order = [], []
         with torch.inference_mode():
-            for chosen in batches_by_length(lengths_for_batching(rows), EVALUATION_TOKENS_PER_BATCH):
+            # Without rows one batch of none tells the width of the outputs.
+            batches = batches_by_length(lengths_for_batching(rows), EVALUATION_TOKENS_PER_BATCH)
+            for chosen in batches or [np.empty(0, np.int64)]:
                 with autocast(self.device, self.bfloat16):
                     outputs = self.task.outputs(take_batch(rows, chosen, pad_id(self.task.network), self.device))
                 pieces.append(outputs.float().cpu().numpy())
                 order.append(chosen)
-        if not pieces:
-            return np.empty((0, self._width()), np.float32)
         merged: np.ndarray = np.concatenate(pieces)[np.argsort(np.concatenate(order))]
         return merged
 
@@ -246,9 +246,6 @@ class Loop:
         if self.settings.precision != "auto":
             return self.settings.precision == "bfloat16"
         return bool(gather_rows(self.comm, np.array([int(supports_bfloat16(self.device))])).all())
-
-    def _width(self) -> int:
-        return self.task.network.num_outputs * len(self.task.token_columns)
 
 
 def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -19,7 +19,7 @@ from attune.training.loop import Loop, Trained, mean_by_quarter
 from attune.training.plan import RankJob, RankResult, own_streams
 from attune.training.progress import Reporter
 from attune.training.reader import Rows, read_shard
-from attune.training.task import Task
+from attune.training.task import Calibrated, Task
 from attune.training.traces import leave_result, mark_started, rank_number
 
 NETWORK_FOLDER = "network"
@@ -52,6 +52,8 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     say(f"{_describe_rows(rows)} on rank 0 of {comm.size}, {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
     ready = time.monotonic()
     trained = loop.fit(streams["train"], rows.get("valid", nothing), say)
+    if isinstance(task, Calibrated) and "valid" in rows:
+        task.calibrate(*loop.gather(rows["valid"]))
     metrics, test = _figures(trained, ready - began), {}
     if "test" in rows:
         outputs, values = loop.gather(rows["test"])
@@ -61,7 +63,8 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     if comm.rank == 0:
         folder = Path(job.output) / NETWORK_FOLDER
         folder.mkdir(parents=True)
-        write_network(task.network, load_tokenizer(job.encoder), job.max_tokens, folder)
+        tokenizer = load_tokenizer(job.encoder) if job.encoder else None
+        write_network(task.network, tokenizer, job.max_tokens, folder)
     counts = {name: len(shard) for name, shard in rows.items()}
     return RankResult(comm.rank, counts, metrics, test if comm.rank == 0 else {})
 

@@ -6,7 +6,7 @@ Shapes: B rows of a batch, T tokens, N rows of all ranks.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -71,6 +71,14 @@ class Task(Protocol):
 
     def metrics(self, outputs: np.ndarray, values: Mapping[str, np.ndarray]) -> dict[str, float]:
         """Metrics over the rows of all ranks: outputs (N, K) and values (N,)."""
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A task whose probabilities are fitted once more after training."""
+
+    def calibrate(self, outputs: np.ndarray, values: Mapping[str, np.ndarray]) -> None:
+        """Fit to the validation rows of all ranks: outputs (N, K) and values (N,)."""
 
 
 def lengths_for_batching(rows: Rows) -> np.ndarray:

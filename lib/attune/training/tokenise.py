@@ -30,6 +30,19 @@ def token_column(text: "Column", tokenizer_file: str, max_tokens: int) -> "Colum
     return udf(text)
 
 
+def pair_column(text: "Column", other_text: "Column", tokenizer_file: str, max_tokens: int) -> "Column":
+    """Token ids of two texts in one sequence, as ``token_bytes``."""
+    from pyspark.sql import functions as F
+
+    @F.pandas_udf("binary")  # type: ignore[attr-defined]
+    def udf(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
+        for firsts, seconds in batches:
+            encoded = text_encoder(tokenizer_file, max_tokens).encode_pairs(firsts.tolist(), seconds.tolist())
+            yield pd.Series([ids.astype("<i4").tobytes() for ids in encoded], index=firsts.index, dtype=object)
+
+    return udf(text, other_text)
+
+
 def tokenise(
     examples: "DataFrame", text: str, value_columns: Sequence[str], key: str, tokenizer_file: str, max_tokens: int
 ) -> "DataFrame":
