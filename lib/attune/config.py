@@ -331,6 +331,15 @@ class TextMatchTask(TrainTask):
     valid_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
+class NextItemTask(TrainTask):
+    enabled: bool
+    width: Count
+    layers: Count
+    heads: Count
+    num_negatives: Annotated[int, Field(ge=0)]
+    text_vectors: bool
+
+
 class FromScratch(Settings):
     layers: Count
     width: Count
@@ -366,6 +375,7 @@ class Train(Settings):
     tracking: list[Literal["mlflow", "tensorboard"]]
     sentiment: SentimentTask
     text_match: TextMatchTask
+    next_item: NextItemTask
     finetune: Finetune
 
 
