@@ -6,12 +6,19 @@ from attune.recommend.tables import read_inputs
 from attune.recommend.train import train_ranker
 from attune.run import Run, job
 from attune.scoring.tables import update_embeddings, update_sentiment
-from attune.training.tables import train_sentiment_model, train_text_match_model
+from attune.training.tables import train_next_item_model, train_sentiment_model, train_text_match_model
 
 
 @job(
     reads=("reviews", "items", "events", "users", "examples", "user_features", "item_features"),
-    writes=("models/sentiment", "models/text_match", "models/ranker", "review_sentiment", "embeddings"),
+    writes=(
+        "models/sentiment",
+        "models/text_match",
+        "models/next_item",
+        "models/ranker",
+        "review_sentiment",
+        "embeddings",
+    ),
 )
 def train(run: Run) -> None:
     """Fine-tune BERT on reviews and on item texts with Horovod, then learn to rank what they and the log propose.
@@ -22,6 +29,7 @@ def train(run: Run) -> None:
     train_text_match_model(run)
     update_sentiment(run)
     update_embeddings(run)
+    train_next_item_model(run)
     if not run.has("events"):
         run.skip("ranker", "there are no events")
         return

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from attune.training.driver import TrainedModel
 from attune.training.finetune import finetune
+from attune.training.next_item_model import train_next_item
 from attune.training.sentiment import train_sentiment
 from attune.training.text_match import items_with_text, positive_pairs, train_text_match
 
@@ -43,6 +44,26 @@ def train_text_match_model(run: "Run") -> None:
         pairs = positive_pairs(positives, settings.train.text_match.history_days, settings.cutoffs[0])
         items = items_with_text(run.read("items"))
         _note(run, train_text_match(pairs, items, settings, run.run_id, run.versions_read("examples", "items")))
+
+
+def train_next_item_model(run: "Run") -> None:
+    """Train the next-item model from what users did before the test period; item vectors start from those of texts."""
+    from pyspark.sql import functions as F
+
+    settings = run.settings
+    if not settings.train.next_item.enabled:
+        run.skip("next_item", "train.next_item.enabled is false")
+    elif not run.has("events"):
+        run.skip("next_item", "there are no events")
+    else:
+        worth = list(settings.recommend.event_weights)
+        events = run.read("events").where((F.col("ds") < F.lit(settings.test_start)) & F.col("event_type").isin(worth))
+        actions = events.select("user_id", "item_id", F.col("event_ts").alias("ts"))
+        vectors = None
+        if settings.train.next_item.text_vectors and run.has("embeddings"):
+            vectors = run.read("embeddings").where("kind = 'item'").select(F.col("id").alias("item_id"), "vector")
+        versions = run.versions_read("events", *(["embeddings"] if vectors is not None else []))
+        _note(run, train_next_item(actions, settings, run.run_id, versions, vectors))
 
 
 def finetune_model(run: "Run") -> None:
