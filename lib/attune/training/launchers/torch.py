@@ -1,6 +1,7 @@
 """Ranks of torch.distributed, started by Spark's TorchDistributor."""
 
 import logging
+import re
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,7 @@ def run_with_distributor(
         from pyspark.ml.torch.distributor import TorchDistributor
     except ImportError as error:
         raise MissingError(f"train.launcher=torch needs Spark 3.4 or later with TorchDistributor ({error})") from error
-    local = str(spark.sparkContext.master).startswith("local")
+    local = re.match(r"local(\[|$)", str(spark.sparkContext.master)) is not None  # local-cluster has executors
     use_gpu = has_gpus(spark, local)
     if torch.cuda.is_available() and not use_gpu:
         _log.warning(
