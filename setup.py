@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 # mlflow-skinny is MLflow without its server, models and pandas (whole mlflow caps pandas and pyarrow); SQLAlchemy and Alembic
 # are what its client needs to write to a SQLite file. tensorboard is what torch.utils.tensorboard writes with, and shows.
+_TUNE, _LORA = ["optuna>=4,<6"], ["peft>=0.15,<1"]
 _TRACKING = ["alembic>=1.10,<2", "mlflow-skinny>=3.1,<4", "sqlalchemy>=2,<3", "tensorboard>=2.15,<3"]
 
 _init = Path(__file__).with_name("lib") / "attune" / "__init__.py"
@@ -43,7 +44,11 @@ setup(
         "horovod": ["horovod==0.28.1", "cffi", "cloudpickle", "packaging", "psutil"],
         # Curves of trainings; without it they are left out with a note. Databricks ML runtimes bring their own.
         "tracking": _TRACKING,
-        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML", *_TRACKING],
+        # Chooses settings (job tune); nothing else needs it.
+        "tune": _TUNE,
+        # Low-rank adapters (lora_rank).
+        "lora": _LORA,
+        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML", *_TRACKING, *_TUNE, *_LORA],
     },
     entry_points={"console_scripts": ["attune=attune.cli:main"]},
 )

@@ -311,6 +311,9 @@ class TrainTask(Settings):
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     lora_rank: Annotated[int, Field(ge=0)]
     patience: Count | None
+    start_from: Literal["encoder", "latest"]
+    replay_share: Share
+    max_loss: Annotated[float, Field(ge=0)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -358,6 +361,35 @@ class Finetune(TrainTask):
     min_score: float | None
 
 
+class Between(Settings):
+    """Numbers to choose from: all between two ends, by their logarithm or not."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Between":
+        if not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low {self.low:g} is not above 0, and log is true")
+        return self
+
+
+class Tune(Settings):
+    trials: Count
+    space: Annotated[dict[str, Between | list[int | float | str | bool | None]], Field(min_length=1)]
+
+    @field_validator("space")
+    @classmethod
+    def _known_settings(cls, space: dict[str, Any]) -> dict[str, Any]:
+        for name in space:
+            if name not in Finetune.model_fields:
+                raise ValueError(f"{name!r} is not a setting of train.finetune{nearest(name, Finetune.model_fields)}")
+        return space
+
+
 class Train(Settings):
     encoder: str
     launcher: Literal["horovod", "horovodrun", "torch", "single"]
@@ -367,6 +399,8 @@ class Train(Settings):
     precision: Literal["auto", "float32", "bfloat16"]
     optimizer: Literal["adamw", "sgd"]
     accumulation: Count
+    compression: Literal["none", "float16"]
+    fusion_mb: Annotated[int, Field(ge=0)]
     gradient_checkpointing: bool
     compile: bool
     checkpoint_minutes: Positive
@@ -377,6 +411,7 @@ class Train(Settings):
     text_match: TextMatchTask
     next_item: NextItemTask
     finetune: Finetune
+    tune: Tune
 
 
 class Score(Settings):

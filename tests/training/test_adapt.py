@@ -96,3 +96,20 @@ def test_lower_layers_learn_less_under_layer_decay(encoder: str) -> None:
         return float((after - before).norm())
 
     assert moved(0.1) < 0.1 * moved(1.0)
+
+
+def test_gradients_that_travel_as_half_floats_learn_alike(encoder: str) -> None:
+    valid = review_rows(60, seed=9)
+
+    def losses(compression: str) -> list[float]:
+        tasks = [classifier(encoder) for _ in range(2)]
+
+        def work(comm) -> Trained:  # type: ignore[no-untyped-def]
+            loop = Loop(tasks[comm.rank], settings(epochs=1, compression=compression), comm, CPU)
+            return loop.fit([streams(2)[comm.rank]], valid)
+
+        return run_threads(2, work)[0].losses  # type: ignore[no-any-return]
+
+    exact, rounded = losses("none"), losses("float16")
+    assert exact != rounded
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02)

@@ -9,7 +9,7 @@ import pytest
 from attune import config
 from attune.errors import InputError, SettingsError
 from attune.models.store import ModelStore, read_card
-from attune.training.driver import save_tokenizer
+from attune.training.driver import training
 from attune.training.launch import task_slots
 from attune.training.sentiment import sentiment_examples, train_sentiment
 from attune.training.text_match import positive_pairs, train_text_match
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def settings(tmp_path: Path) -> config.Config:
     encoder = write_tiny_bert(tmp_path / "encoder")
     changed = {
-        "workspace": tmp_path / "workspace", "train.encoder": encoder, "train.sentiment.epochs": 3, "train.sentiment.max_tokens": 64,
+        "workspace": tmp_path / "workspace", "train.encoder": encoder, "train.tracking": "[tensorboard]", "train.sentiment.epochs": 3, "train.sentiment.max_tokens": 64,
         "train.sentiment.learning_rate": 0.002, "train.sentiment.head_learning_rate": 0.01,
         "train.sentiment.tokens_per_batch": 512, "train.text_match.learning_rate": 0.002,
         "train.text_match.epochs": 3, "train.text_match.tokens_per_batch": 1024, "train.precision": "float32",
@@ -40,6 +40,15 @@ def reviews(spark: "SparkSession", num: int = 400) -> "DataFrame":
     ]
     columns = "review_id string, item_id string, rating double, title string, body string, review_ts timestamp, "
     return spark.createDataFrame(rows, columns + "category string")
+
+
+def curve(settings: config.Config, name: str) -> list[float]:
+    """Values that TensorBoard shows of the training of sentiment v1."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(Path(settings.workspace) / "tensorboard" / "sentiment" / "v1"))
+    events.Reload()
+    return [point.value for point in events.Scalars(name)]
 
 
 def test_two_horovod_ranks_read_different_rows_and_learn(spark: "SparkSession", settings: config.Config) -> None:
@@ -61,6 +70,23 @@ def test_two_horovod_ranks_read_different_rows_and_learn(spark: "SparkSession", 
     assert ModelStore(settings.workspace).latest("sentiment") == model.folder
     assert read_card(model.folder)["data_versions"] == {"reviews": 4}
     assert list((Path(settings.workspace) / "scratch").iterdir()) == []
+    assert curve(settings, "valid/accuracy") == pytest.approx(
+        [epoch["accuracy"] for epoch in model.metrics["epochs"][1:]]
+    )
+    assert len(curve(settings, "train/loss")) >= 3
+    assert min(curve(settings, "train/learning_rate")) > 0
+
+
+@pytest.mark.parametrize(("launcher", "reader"), [("torch", "pyarrow"), ("horovodrun", "petastorm")])
+def test_the_other_launchers_and_readers_learn_the_same(
+    spark: "SparkSession", settings: config.Config, launcher: str, reader: str
+) -> None:
+    """In two ranks each; what differs is only how they are started, how they add up and what reads the rows."""
+    train = settings.train.model_copy(update={"launcher": launcher, "reader": reader, "tracking": []})
+    model = train_sentiment(reviews(spark), settings.model_copy(update={"train": train}), "v1")
+    assert len(model.rows_per_rank) == 2
+    assert model.metrics["test"]["accuracy"] > 0.9
+    assert model.promoted
 
 
 def test_an_error_on_the_ranks_reaches_the_driver_with_its_traceback(
@@ -93,10 +119,18 @@ def test_one_label_only_is_refused_by_name(spark: "SparkSession", settings: conf
         train_sentiment(reviews(spark, 40).where("rating = 5"), settings, "v1")
 
 
-def test_texts_longer_than_the_encoder_reads_are_refused(settings: config.Config, tmp_path: Path) -> None:
+def test_texts_longer_than_the_encoder_reads_are_refused(settings: config.Config) -> None:
+    def tokenizer(max_tokens: int) -> str:
+        task = settings.train.sentiment.model_copy(update={"max_tokens": max_tokens})
+        train = settings.train.model_copy(update={"sentiment": task})
+        with training(settings.model_copy(update={"train": train}), "sentiment", "sentiment", "v1") as course:
+            file = course.tokenizer()
+            assert Path(file).exists()
+        return file
+
     with pytest.raises(SettingsError, match=r"train.sentiment.max_tokens is 65, .* set train.sentiment.max_tokens=64"):
-        save_tokenizer(settings, tmp_path, "sentiment", 65)
-    assert Path(save_tokenizer(settings, tmp_path, "sentiment", 64)).exists()
+        tokenizer(65)
+    assert not Path(tokenizer(64)).exists(), "it is gone with the training"
 
 
 def test_more_ranks_than_slots_are_refused(spark: "SparkSession", settings: config.Config) -> None:

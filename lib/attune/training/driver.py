@@ -19,7 +19,9 @@ from attune.training.plan import LoopSettings, RankJob, RankResult
 from attune.training.rank import NETWORK_FOLDER
 from attune.training.reader import ROW_KEY, folder_url
 from attune.training.shards import Shards, write_shards
+from attune.training.split import bucket
 from attune.training.task import Task
+from attune.training.tracking import Sink, TrackedRun, tracked
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,35 +38,167 @@ class TrainedModel:
     folder: Path
     metrics: Mapping[str, Any]
     rows_per_rank: Sequence[Mapping[str, int]]  # for each rank: split -> rows that it read
+    chosen_by: str  # metric that chose its epoch
     promoted: bool
     reason: str  # why it was promoted or not
 
 
+@dataclass(frozen=True)
+class Training:
+    """One training on the driver: what it makes, by which settings, and where its files lie while it lasts."""
+
+    name: str  # of the model
+    setting: str  # its settings stand under train.<setting>
+    version: str
+    settings: Config
+    data_versions: Mapping[str, int]  # of the tables it learns from
+    scratch: Path
+    watcher: Sink | None = None  # told of the curves, besides the sinks of train.tracking
+
+    @property
+    def config(self) -> TrainTask:
+        """Settings of the task."""
+        config: TrainTask = getattr(self.settings.train, self.setting)
+        return config
+
+    @property
+    def output(self) -> Path:
+        """Folder that rank 0 writes to."""
+        return self.scratch / "output"
+
+    def tokenizer(self) -> str:
+        """Put the encoder's tokenizer where the executors find it. Returns the path of its file.
+
+        Raises SettingsError where the task's texts may be longer than the encoder reads.
+        """
+        encoder, max_tokens = self.settings.train.encoder, self.config.max_tokens
+        limit, key = max_positions(encoder), f"train.{self.setting}.max_tokens"
+        if limit is not None and max_tokens > limit:
+            raise SettingsError(
+                f"{key} is {max_tokens}, but the encoder {encoder} reads {limit} tokens at most: set {key}={limit}"
+            )
+        file = self.scratch / TOKENIZER
+        load_tokenizer(encoder).save(str(file))
+        return str(file)
+
+    def run(
+        self, rows: "DataFrame", task: Callable[..., Task], arguments: Mapping[str, Any],
+        report_columns: tuple[str, ...] = (), encoder: str | None = None,
+    ) -> list[RankResult]:  # fmt: skip
+        """Write pre-tokenised rows, and train on them with all ranks. Raises InputError where there are too few.
+
+        ``encoder`` takes the place of that of the settings. A training of the same settings on the same rows that was cut
+        off goes on from its last checkpoint. Metrics of the results tell the ``shards`` of each split.
+        """
+        train = self.settings.train
+        num_ranks = 1 if train.launcher == "single" else train.num_ranks
+        shards = _write(rows, str(self.scratch / "rows"), num_ranks * train.accumulation)
+        counts = {split: written.rows for split, written in shards.items()}
+        if counts.get("train", 0) < MIN_TRAIN_ROWS_PER_RANK * num_ranks or not counts.get("valid"):
+            raise InputError(
+                f"too few examples to train: {counts.get('train', 0)} to train on and {counts.get('valid', 0)} to choose "
+                f"the best epoch by; {MIN_TRAIN_ROWS_PER_RANK * num_ranks} and 1 are the least for {num_ranks} ranks"
+            )
+        rival = self._in_use()
+        job = RankJob(
+            task=task,
+            task_settings=dict(arguments),
+            encoder=train.encoder if encoder is None else encoder,
+            max_tokens=self.config.max_tokens,
+            data={split: folder_url(self.scratch / "rows" / f"split={split}") for split in shards},
+            written={split: (written.rows, written.tokens) for split, written in shards.items()},
+            output=str(self.output),
+            loop=loop_settings(self.settings, self.config),
+            checkpoints=str(self._checkpoints),
+            threads=train.threads_per_rank,
+            report_columns=report_columns,
+            fusion_mb=train.fusion_mb,
+            reader=train.reader,
+            settings_key=f"train.{self.setting}",
+            rival=rival,
+            start=rival if self.config.start_from == "latest" else None,
+        )
+        params = {"train": train.model_dump(mode="json"), "seed": self.settings.seed}
+        tracked_run = TrackedRun(self.name, self.version, params, self.data_versions)
+        with tracked(train.tracking, self.settings.workspace, tracked_run, self.watcher) as tracker:
+            results = run_ranks(
+                job, rows.sparkSession, train.launcher, num_ranks, train.start_timeout_seconds, train.hosts, tracker
+            )
+            tracker.metrics(results[0].metrics)
+        shutil.rmtree(self._checkpoints, ignore_errors=True)
+        told = {"shards": {split: written.summary() for split, written in shards.items()}}
+        return [replace(result, metrics={**result.metrics, **told}) for result in results]
+
+    def store(
+        self, results: Sequence[RankResult], metrics: Mapping[str, Any], chosen_by: str, refusal: str | None,
+        acceptance: str,
+    ) -> TrainedModel:  # fmt: skip
+        """Store what rank 0 wrote, and make it the latest unless there is a reason to refuse it.
+
+        One reason is found here: the model in use does better on the same held-out rows, by more than ``max_loss``.
+        """
+        store, network = ModelStore(self.settings.workspace), self.output / NETWORK_FOLDER
+        rows_per_rank = [dict(result.rows) for result in results]
+        metrics = _without_nan(metrics)
+        if refusal is None and "in_use" in metrics:
+            before, now = metrics["in_use"][chosen_by], metrics["test"][chosen_by]
+            acceptance += f"; the model in use had {before:.4f} on the same rows"
+            if now is not None and before is not None and now < before - self.config.max_loss:
+                refusal = f"{acceptance}, which is more than train.{self.setting}.max_loss better"
+        card = {
+            "encoder": self.settings.train.encoder, "settings": self.settings.train.model_dump(mode="json"),
+            "seed": self.settings.seed, "data_versions": dict(self.data_versions), "metrics": metrics,
+            "rows_per_rank": rows_per_rank,
+        }  # fmt: skip
+        folder = store.save(self.name, self.version, lambda hidden: _copy_files(network, hidden), card)
+        if refusal is None:
+            store.promote(self.name, self.version)
+        return TrainedModel(
+            self.name, self.version, folder, metrics, rows_per_rank, chosen_by, refusal is None, refusal or acceptance
+        )
+
+    def _in_use(self) -> str | None:
+        """Folder of the model in use, where there is one."""
+        store = ModelStore(self.settings.workspace)
+        if store.has_latest(self.name):
+            return str(store.latest(self.name).resolve())
+        if self.config.start_from == "latest":
+            raise InputError(
+                f"train.{self.setting}.start_from is latest, but no model {self.name} is in use: train one with encoder first"
+            )
+        return None
+
+    @property
+    def _checkpoints(self) -> Path:
+        """Folder of the checkpoints, which outlives a run that is cut off."""
+        return Path(self.settings.workspace).resolve() / "checkpoints" / self.name
+
+
 @contextmanager
-def scratch_folder(settings: Config, task: str) -> Iterator[Path]:
-    """Folder in the workspace for what only lives while training does; executors see it under the same path."""
-    folder = Path(settings.workspace).resolve() / "scratch" / f"{task}-{uuid.uuid4().hex[:8]}"
+def training(
+    settings: Config, name: str, setting: str, version: str, data_versions: Mapping[str, int] | None = None,
+    watcher: Sink | None = None,
+) -> Iterator[Training]:  # fmt: skip
+    """A training, with a folder in the workspace for what only lives while it does; executors see it under the same path."""
+    folder = Path(settings.workspace).resolve() / "scratch" / f"{name}-{uuid.uuid4().hex[:8]}"
     folder.mkdir(parents=True)
     try:
-        yield folder
+        yield Training(name, setting, version, settings, data_versions or {}, folder, watcher)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def save_tokenizer(settings: Config, scratch: Path, task: str, max_tokens: int) -> str:
-    """Put the encoder's tokenizer where the executors find it. Returns the path of its file.
+def replayed(examples: "DataFrame", known: "DataFrame", key: str, share: float, seed: int) -> "DataFrame":
+    """Examples of which those to train on that the model in use has learned from are thinned to a share.
 
-    Raises SettingsError where the task's texts may be longer than the encoder reads.
+    ``known``: the rows that it learned from, by ``key``. Held-out rows stay, so that the old and the new model are
+    compared on them all.
     """
-    limit = max_positions(settings.train.encoder)
-    if limit is not None and max_tokens > limit:
-        raise SettingsError(
-            f"train.{task}.max_tokens is {max_tokens}, but the encoder {settings.train.encoder} reads {limit} tokens "
-            f"at most: set train.{task}.max_tokens={limit}"
-        )
-    file = scratch / TOKENIZER
-    load_tokenizer(settings.train.encoder).save(str(file))
-    return str(file)
+    from pyspark.sql import functions as F
+
+    marked = examples.join(known.select(key, F.lit(True).alias("_known")).distinct(), key, "left")
+    kept = (F.col("split") != "train") | F.col("_known").isNull() | (bucket(seed + 1, F.col(key)) < share)
+    return marked.where(kept).drop("_known")
 
 
 def loop_settings(settings: Config, task: TrainTask) -> LoopSettings:
@@ -88,63 +222,6 @@ def limit_rows(rows: "DataFrame", split: str, max_rows: int | None, seed: int) -
     return chosen.unionByName(rows.where(F.col("split") != split))
 
 
-def train_rows(
-    rows: "DataFrame", task: Callable[..., Task], task_settings: Mapping[str, Any], settings: Config,
-    task_config: TrainTask, scratch: Path, report_columns: tuple[str, ...] = (),
-    encoder: str | None = None,
-) -> list[RankResult]:  # fmt: skip
-    """Write pre-tokenised rows, and train on them with all ranks. Raises InputError where there are too few.
-
-    ``encoder`` is used in place of that of the settings. A training of the same settings on the same rows that was cut off goes on from its last checkpoint. Metrics of the
-    results tell the ``shards`` of each split.
-    """
-    num_ranks = 1 if settings.train.launcher == "single" else settings.train.num_ranks
-    shards = _write(rows, str(scratch / "rows"), num_ranks * settings.train.accumulation)
-    counts = {split: written.rows for split, written in shards.items()}
-    if counts.get("train", 0) < MIN_TRAIN_ROWS_PER_RANK * num_ranks or not counts.get("valid"):
-        raise InputError(
-            f"too few examples to train: {counts.get('train', 0)} to train on and {counts.get('valid', 0)} to choose "
-            f"the best epoch by; {MIN_TRAIN_ROWS_PER_RANK * num_ranks} and 1 are the least for {num_ranks} ranks"
-        )
-    job = RankJob(
-        task=task,
-        task_settings=dict(task_settings),
-        encoder=encoder or settings.train.encoder,
-        max_tokens=task_config.max_tokens,
-        data={split: folder_url(scratch / "rows" / f"split={split}") for split in shards},
-        written={split: (written.rows, written.tokens) for split, written in shards.items()},
-        output=str(scratch / "output"),
-        loop=loop_settings(settings, task_config),
-        checkpoints=str(_checkpoints(settings, scratch)),
-        threads=settings.train.threads_per_rank,
-        report_columns=report_columns,
-    )
-    train = settings.train
-    results = run_ranks(job, rows.sparkSession, train.launcher, num_ranks, train.start_timeout_seconds)
-    shutil.rmtree(_checkpoints(settings, scratch), ignore_errors=True)
-    told = {"shards": {split: written.summary() for split, written in shards.items()}}
-    return [replace(result, metrics={**result.metrics, **told}) for result in results]
-
-
-def store_model(
-    results: Sequence[RankResult], task: str, version: str, settings: Config, scratch: Path,
-    metrics: Mapping[str, Any], data_versions: Mapping[str, int], refusal: str | None, acceptance: str,
-) -> TrainedModel:  # fmt: skip
-    """Store what rank 0 wrote, and make it the latest unless there is a reason to refuse it."""
-    store = ModelStore(settings.workspace)
-    network = scratch / "output" / NETWORK_FOLDER
-    rows_per_rank = [dict(result.rows) for result in results]
-    metrics = _without_nan(metrics)
-    card = {
-        "encoder": settings.train.encoder, "settings": settings.train.model_dump(mode="json"), "seed": settings.seed,
-        "data_versions": dict(data_versions), "metrics": metrics, "rows_per_rank": rows_per_rank,
-    }  # fmt: skip
-    folder = store.save(task, version, lambda hidden: _copy_files(network, hidden), card)
-    if refusal is None:
-        store.promote(task, version)
-    return TrainedModel(task, version, folder, metrics, rows_per_rank, refusal is None, refusal or acceptance)
-
-
 def _without_nan(value: Any) -> Any:
     """Undefined figures as null, which JSON can say."""
     if isinstance(value, Mapping):
@@ -152,11 +229,6 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _checkpoints(settings: Config, scratch: Path) -> Path:
-    """Folder of the checkpoints of a task's training, which outlives a run that is cut off."""
-    return Path(settings.workspace).resolve() / "checkpoints" / scratch.name.rpartition("-")[0]
 
 
 def _copy_files(source: Path, target: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,7 +13,7 @@ from attune.models.networks import TOKENIZER
 from attune.training.causal_language import CausalLanguage
 from attune.training.classification import Classification
 from attune.training.cross_encoder import CrossEncoder
-from attune.training.driver import TrainedModel, limit_rows, save_tokenizer, scratch_folder, store_model, train_rows
+from attune.training.driver import TrainedModel, Training, limit_rows, replayed, training
 from attune.training.masked_language import MaskedLanguage
 from attune.training.multi_label import MAX_LABELS as MOST_OF_MANY
 from attune.training.multi_label import MultiLabelClassification
@@ -22,6 +21,7 @@ from attune.training.reader import ROW_KEY
 from attune.training.split import bucket, without_repeats
 from attune.training.task import Task
 from attune.training.tokenise import pair_column, token_column
+from attune.training.tracking import Sink
 from attune.training.vocabulary import learn_vocabulary
 
 if TYPE_CHECKING:
@@ -44,20 +44,25 @@ class Lesson:
 
 
 def finetune(
-    texts: "DataFrame", settings: Config, version: str, data_versions: Mapping[str, int] | None = None
-) -> TrainedModel:
+    texts: "DataFrame", settings: Config, version: str, data_versions: Mapping[str, int] | None = None,
+    known: "DataFrame | None" = None, watcher: Sink | None = None,
+) -> TrainedModel:  # fmt: skip
     """Train on table texts with all ranks, and store the model as ``models/<name>``.
 
-    It is used if it passes ``min_score``. Metrics: ``test``, where there are test texts; ``valid``, and the course of the
+    ``known``: the texts that the model in use learned from, of which ``replay_share`` are learned again; ``watcher`` is told
+    of the curves. The model is used if it passes ``min_score`` and does not do worse than the one in use. Metrics: ``test``, where there are test texts; ``valid``, and the course of the
     training. Raises InputError where the labels cannot be learned.
     """
     from pyspark.sql import functions as F
 
     task = settings.train.finetune
     name = task.name or task.task
-    with scratch_folder(settings, name) as scratch:
-        lesson = _LESSONS[task.task](split_texts(texts, task, settings.seed), task)
-        encoder, tokenizer = _encoder(settings, task, lesson, scratch)
+    with training(settings, name, SETTING, version, data_versions, watcher) as course:
+        examples = split_texts(texts, task, settings.seed)
+        if known is not None:
+            examples = replayed(examples, known, "text_id", task.replay_share, settings.seed)
+        lesson = _LESSONS[task.task](examples, task)
+        encoder, tokenizer = _encoder(course, lesson)
         tokens = token_column(F.col("text"), tokenizer, task.max_tokens)
         if lesson.task is CrossEncoder:
             tokens = pair_column(F.col("text"), F.col("other_text"), tokenizer, task.max_tokens)
@@ -66,10 +71,11 @@ def finetune(
             tokens.alias("tokens"),
         ).where(F.length("tokens") > 0)  # fmt: skip
         rows = limit_rows(rows, "train", task.max_examples, settings.seed)
-        results = train_rows(rows, lesson.task, lesson.arguments, settings, task, scratch, encoder=encoder)
+        results = course.run(rows, lesson.task, lesson.arguments, encoder=encoder)
         metrics: dict[str, Any] = dict(results[0].metrics)
-        refusal, verdict = _gate(metrics, lesson.task.chosen_by, task.min_score)  # type: ignore[attr-defined]
-        return store_model(results, name, version, settings, scratch, metrics, data_versions or {}, refusal, verdict)
+        chosen_by: str = lesson.task.chosen_by  # type: ignore[attr-defined]
+        refusal, verdict = _gate(metrics, chosen_by, task.min_score)
+        return course.store(results, metrics, chosen_by, refusal, verdict)
 
 
 def split_texts(texts: "DataFrame", task: Finetune, seed: int) -> "DataFrame":
@@ -174,17 +180,17 @@ def _sizes(task: Finetune) -> Sizes | None:
     return Sizes(**task.from_scratch.model_dump(), max_positions=task.max_tokens)
 
 
-def _encoder(settings: Config, task: Finetune, lesson: Lesson, scratch: Path) -> tuple[str, str]:
+def _encoder(course: Training, lesson: Lesson) -> tuple[str, str]:
     """Name of the encoder, and the file of its tokenizer; of a new one the vocabulary is learned from the training texts."""
     sizes = lesson.arguments.get("sizes")
     if sizes is None:
-        return settings.train.encoder, save_tokenizer(settings, scratch, SETTING, task.max_tokens)
+        return course.settings.train.encoder, course.tokenizer()
     some = lesson.examples.where("split = 'train'").orderBy("text_id").limit(_VOCABULARY_TEXTS).select("text")
     tokenizer = learn_vocabulary((row["text"] for row in some.toLocalIterator()), sizes.vocab_size)
-    tokenizer.save(str(scratch / TOKENIZER))
+    tokenizer.save(str(course.scratch / TOKENIZER))
     # Of a small corpus fewer pieces are learned than were asked for.
     lesson.arguments["sizes"] = replace(sizes, vocab_size=tokenizer.get_vocab_size())
-    return str(scratch), str(scratch / TOKENIZER)
+    return str(course.scratch), str(course.scratch / TOKENIZER)
 
 
 def _gate(metrics: Mapping[str, Any], name: str, least: float | None) -> tuple[str | None, str]:

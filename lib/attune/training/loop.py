@@ -74,10 +74,14 @@ class Loop:
         self._trained = list(self._optimizer.parameters.values())
         self._folder = checkpoints
 
-    def fit(self, train: Sequence[Rows], valid: Rows, say: Callable[[str], None] = lambda line: None) -> Trained:
+    def fit(
+        self, train: Sequence[Rows], valid: Rows, say: Callable[[str], None] = lambda line: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Trained:  # fmt: skip
         """Train for the planned epochs and keep the weights that do best on the validation rows of all ranks.
 
-        ``train`` holds the rows of each of this rank's streams, see ``plan.own_streams``.
+        ``train`` holds the rows of each of this rank's streams, see ``plan.own_streams``. Training ends early after an
+        epoch for want of a better one (``patience``), and where ``stop`` is true on rank 0.
         """
         began = time.monotonic()
         rows, plan = Rows.concatenate(train), self._plan(train)
@@ -100,7 +104,9 @@ class Loop:
                     at.seconds = earlier_seconds + time.monotonic() - began
                     self._keep(checkpoints, at, best)
             best = self._end_epoch(at, valid, best)
-            progress.epoch(at.epoch, len(plan), at.scores[-1])
+            progress.epoch(at.epoch, len(plan), at.scores[-1], self.task.chosen_by)
+            if gather_rows(self.comm, np.array([int(stop())]))[0]:
+                break
         if at.best_epoch or self.task.may_stay_untrained:
             self.task.network.load_state_dict(best)
         else:
@@ -136,10 +142,10 @@ class Loop:
                 parameter.grad = torch.zeros_like(parameter)
             gradients.append(parameter.grad)
         told = torch.tensor([*sums, float(due and self.comm.rank == 0)], dtype=torch.float64, device=self.device)
-        self.comm.sum_(gradients)
         self.comm.sum_([told])
         total, weight, rows, num_tokens, is_due = told.tolist()
         torch._foreach_div_(gradients, weight or 1.0)  # a batch may hold nothing that counts
+        self._sum(gradients)
         norm = nn.utils.clip_grad_norm_(self._trained, self.settings.max_grad_norm)
         if not (np.isfinite(total) and torch.isfinite(norm)):
             raise SettingsError(
@@ -148,6 +154,15 @@ class Loop:
             )
         self._optimizer.step(rate_factor)
         return total / (weight or 1.0), int(rows), int(num_tokens), bool(is_due)
+
+    def _sum(self, gradients: list[torch.Tensor]) -> None:
+        """Add up the gradients of all ranks, which may travel as half floats."""
+        if self.settings.compression == "none" or self.comm.size == 1:
+            self.comm.sum_(gradients)
+            return
+        halves = [gradient.half() for gradient in gradients]
+        self.comm.sum_(halves)
+        torch._foreach_copy_(gradients, halves)
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Outputs of this rank's rows, in their order, float32 (rows, K)."""

@@ -1,7 +1,7 @@
 """Train the next-item model: which item of the catalogue a user takes next, from what the user took before."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,14 @@ import pandas as pd
 
 from attune.config import Config
 from attune.errors import InputError
-from attune.training.driver import TrainedModel, limit_rows, scratch_folder, store_model, train_rows
+from attune.training.driver import TrainedModel, limit_rows, training
 from attune.training.next_item import NextItem, rank_metrics
 from attune.training.rank import NETWORK_FOLDER
 from attune.training.reader import ROW_KEY
+from attune.training.tokenise import number_column
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
 TASK = "next_item"
 CATALOGUE = "items.json"
@@ -37,7 +38,7 @@ def train_next_item(
     ``popularity``, those of ranking by how often items were taken in training. Raises InputError without such users.
     """
     task = settings.train.next_item
-    with scratch_folder(settings, TASK) as scratch:
+    with training(settings, TASK, TASK, version, data_versions) as course:
         sequences = user_sequences(actions).persist()
         counts = _catalogue(sequences)
         rows = limit_rows(_rows(sequences, counts), "train", task.max_examples, settings.seed)
@@ -47,19 +48,18 @@ def train_next_item(
             "item_counts": counts["n"].tolist(),
         }  # fmt: skip
         if text_vectors is not None:
-            arguments["text_vectors"] = _save_vectors(text_vectors, counts, scratch)
-        results = train_rows(rows, NextItem, arguments, settings, task, scratch, encoder="")
+            arguments["text_vectors"] = _save_vectors(text_vectors, counts, course.scratch)
+        results = course.run(rows, NextItem, arguments, encoder="")
         metrics = {**results[0].metrics, "num_items": len(counts), "popularity": popularity(rows)}
         sequences.unpersist()
-        network = scratch / "output" / NETWORK_FOLDER
-        (network / CATALOGUE).write_text(
+        (course.output / NETWORK_FOLDER / CATALOGUE).write_text(
             json.dumps(counts["item_id"].tolist(), ensure_ascii=False) + "\n", encoding="utf-8"
         )
         name = NextItem.chosen_by
         score, least = metrics["test"][name], metrics["popularity"][name]
         verdict = f"{name} {score:.4f} on users' last items, {least:.4f} by popularity"
         refusal = None if score > least else verdict
-        return store_model(results, TASK, version, settings, scratch, metrics, data_versions or {}, refusal, verdict)
+        return course.store(results, metrics, name, refusal, verdict)
 
 
 def user_sequences(actions: "DataFrame") -> "DataFrame":
@@ -103,19 +103,7 @@ def _rows(sequences: "DataFrame", counts: pd.DataFrame) -> "DataFrame":
     )
     each = users.select("user_id", F.transform("taken", lambda one: one["number"]).alias("numbers"), F.inline(parts))
     items = F.slice("numbers", 1, F.size("numbers") - F.col("left_out"))
-    return each.select(F.xxhash64("user_id").alias(ROW_KEY), "split", _as_bytes(items).alias("items"))
-
-
-def _as_bytes(numbers: "Column") -> "Column":
-    """Lists of numbers as little-endian int32, a column that is read at any length."""
-    from pyspark.sql import functions as F
-
-    @F.pandas_udf("binary")  # type: ignore[attr-defined]
-    def udf(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        for lists in batches:
-            yield pd.Series([np.asarray(one, "<i4").tobytes() for one in lists], index=lists.index, dtype=object)
-
-    return udf(numbers)
+    return each.select(F.xxhash64("user_id").alias(ROW_KEY), "split", number_column(items).alias("items"))
 
 
 def popularity(rows: "DataFrame") -> dict[str, float]:

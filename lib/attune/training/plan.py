@@ -27,6 +27,7 @@ class LoopSettings:
     lora_rank: int = 0
     optimizer: str = "adamw"
     accumulation: int = 1
+    compression: str = "none"
     gradient_checkpointing: bool = False
     compile: bool = False
     checkpoint_minutes: float = 10.0
@@ -49,7 +50,10 @@ class RankJob:
     checkpoints: str | None = None  # folder to go on from where a run was cut off; None: nothing is kept
     threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there
     report_columns: tuple[str, ...] = ()  # value columns to return with the outputs of the test rows; none: no outputs
+    fusion_mb: int = 64  # MiB of gradients that Horovod sends together
     reader: str = "auto"  # petastorm, pyarrow or auto
+    rival: str | None = None  # folder of the model in use, which is measured on the same test rows
+    start: str | None = None  # folder of a model whose weights training starts from; None: the encoder's
     settings_key: str = "train.<task>"  # where the settings of the task stand, for messages
 
 

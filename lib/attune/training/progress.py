@@ -86,13 +86,14 @@ class Progress:
         )
         self._draw(now)
 
-    def epoch(self, epoch: int, num_epochs: int, metrics: Mapping[str, float]) -> None:
-        """Tell the validation metrics after an epoch; epoch 0 is before training."""
+    def epoch(self, epoch: int, num_epochs: int, metrics: Mapping[str, float], chosen_by: str | None = None) -> None:
+        """Tell the validation metrics after an epoch; epoch 0 is before training. One of them chooses the epoch."""
         described = ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
         self._say(f"epoch {epoch} of {num_epochs}: {described}" if epoch else f"before training: {described}")
         if self._steps:  # a training of seconds has a curve, too
             self._draw(self._clock())
-        self._point({"epoch": float(epoch), **{f"valid/{name}": value for name, value in metrics.items()}})
+        chosen = {} if chosen_by is None else {"valid/chosen": metrics[chosen_by]}
+        self._point({"epoch": float(epoch), **{f"valid/{name}": value for name, value in metrics.items()}, **chosen})
 
     def _draw(self, now: float) -> None:
         """A point of what came since the last one."""

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attune.errors import AttuneError, InputError
+from attune.errors import AttuneError, InputError, SettingsError
 from attune.models.encoder import load_tokenizer
-from attune.models.networks import write_network
+from attune.models.network import Network
+from attune.models.networks import read_network, write_network
 from attune.training.communicator import Communicator, gather_rows
 from attune.training.devices import gpu_index, out_of_memory
 from attune.training.loop import Loop, Trained, mean_by_quarter
@@ -23,6 +24,8 @@ from attune.training.task import Calibrated, Task
 from attune.training.traces import leave_result, mark_started, rank_number
 
 NETWORK_FOLDER = "network"
+STOP_FILE = "stop"
+"""In the output folder: its presence ends the training after the epoch under way."""
 
 
 def run_rank(job: RankJob, comm: Communicator) -> RankResult:
@@ -42,6 +45,8 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     began = time.monotonic()
     device = _prepare(job, comm)
     task = job.task(job.encoder, **job.task_settings)
+    if job.start:
+        _take_weights(task, job)
     streams = {name: _read(job, task, name, comm) for name in job.data}
     rows = {name: Rows.concatenate(parts) for name, parts in streams.items()}
     nothing = rows["train"].take(np.empty(0, np.int64))
@@ -51,13 +56,16 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     torch.manual_seed(int(np.random.SeedSequence([job.loop.seed, comm.rank]).generate_state(1)[0]))
     say(f"{_describe_rows(rows)} on rank 0 of {comm.size}, {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
     ready = time.monotonic()
-    trained = loop.fit(streams["train"], rows.get("valid", nothing), say)
+    stop = Path(job.output) / STOP_FILE
+    trained = loop.fit(streams["train"], rows.get("valid", nothing), say, stop.exists)
     if isinstance(task, Calibrated) and "valid" in rows:
         task.calibrate(*loop.gather(rows["valid"]))
     metrics, test = _figures(trained, ready - began), {}
     if "test" in rows:
         outputs, values = loop.gather(rows["test"])
         metrics["test"] = task.metrics(outputs, values)
+        if job.rival and (before := _measure_rival(job.rival, task, loop, rows["test"])):
+            metrics["in_use"] = before
         if job.report_columns:
             test = {"outputs": outputs, **{name: values[name] for name in job.report_columns}}
     if comm.rank == 0:
@@ -87,6 +95,37 @@ def run_launched_rank(job: RankJob, ranks: Callable[[], Communicator]) -> RankRe
     if comm is not None:
         comm.close()
     return result
+
+
+def _take_weights(task: Task, job: RankJob) -> None:
+    """Start from a stored model. Raises SettingsError where it is another network."""
+    assert job.start is not None
+    stored = read_network(job.start)
+    if not _alike(stored, task.network):
+        raise SettingsError(
+            f"{job.settings_key}.start_from is latest, but the model in use ({job.start}) is another network or has other "
+            "labels: set start_from=encoder"
+        )
+    task.network.load_state_dict(stored.state_dict())
+
+
+def _measure_rival(folder: str, task: Task, loop: Loop, rows: Rows) -> dict[str, float] | None:
+    """Metrics of a stored model on the same rows; None where it answers another question."""
+    stored = read_network(folder)
+    if not _alike(stored, task.network):
+        return None
+    own = task.network.state_dict()
+    kept = {name: value.clone() for name, value in own.items()}
+    task.network.load_state_dict(stored.state_dict())
+    found = loop.evaluate(rows)
+    task.network.load_state_dict(kept)
+    return found
+
+
+def _alike(stored: Network, network: Network) -> bool:
+    """Whether two networks have the same parts, labels and vocabulary."""
+    shapes = [{name: value.shape for name, value in one.state_dict().items()} for one in (stored, network)]
+    return stored.kind == network.kind and stored.description() == network.description() and shapes[0] == shapes[1]
 
 
 def _prepare(job: RankJob, comm: Communicator) -> torch.device:

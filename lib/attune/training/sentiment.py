@@ -11,14 +11,7 @@ from attune.config import Config, SentimentTask
 from attune.errors import InputError
 from attune.models.texts import review_text
 from attune.training.classification import Classification, classification_metrics
-from attune.training.driver import (
-    TrainedModel,
-    limit_rows,
-    save_tokenizer,
-    scratch_folder,
-    store_model,
-    train_rows,
-)
+from attune.training.driver import TrainedModel, limit_rows, replayed, training
 from attune.training.split import with_split, without_repeats
 from attune.training.tokenise import tokenise
 
@@ -56,32 +49,33 @@ def sentiment_examples(
 
 def train_sentiment(
     reviews: "DataFrame", settings: Config, version: str, before: dt.date | None = None,
-    data_versions: Mapping[str, int] | None = None,
+    data_versions: Mapping[str, int] | None = None, known: "DataFrame | None" = None,
 ) -> TrainedModel:  # fmt: skip
     """Fine-tune the encoder on reviews with all ranks, and store it; it is used if it passes ``min_accuracy``.
 
     ``reviews`` has the columns of the table, and may have ``category``. Metrics: ``test`` over the held-out items,
-    ``test_by_category``, ``valid`` and the course of the training. Raises InputError where reviews of one label are
+    ``test_by_category``, ``valid`` and the course of the training. ``known``: the reviews that the model in use learned from,
+    of which ``replay_share`` are learned again. Raises InputError where reviews of one label are
     missing or there are too few of them.
     """
     task = settings.train.sentiment
-    with scratch_folder(settings, TASK) as scratch:
-        tokenizer = save_tokenizer(settings, scratch, TASK, task.max_tokens)
+    with training(settings, TASK, TASK, version, data_versions) as course:
+        tokenizer = course.tokenizer()
         examples = sentiment_examples(reviews, task, settings.seed, before)
+        if known is not None:
+            examples = replayed(examples, known, "review_id", task.replay_share, settings.seed)
         categories = _check(examples, task)
         examples = examples.withColumn("category_index", _index_of("category", categories))
         rows = tokenise(examples, "text", ["label", "category_index"], "review_id", tokenizer, task.max_tokens)
         rows = limit_rows(rows, "train", task.max_examples, settings.seed)
         head = {"labels": LABELS, "dropout": task.dropout, "label_smoothing": task.label_smoothing}
-        results = train_rows(rows, Classification, head, settings, task, scratch, ("label", "category_index"))
+        results = course.run(rows, Classification, head, ("label", "category_index"))
         metrics = {**results[0].metrics, **_test_metrics(results[0].test, categories)}
         accuracy = metrics.get("test", {}).get("accuracy", float("nan"))
         passed = accuracy >= task.min_accuracy
         verdict = f"accuracy {accuracy:.4f} on held-out items, at least {task.min_accuracy} is asked"
         refusal = None if passed else verdict
-        return store_model(
-            results, TASK, version, settings, scratch, metrics, data_versions or {}, refusal, verdict
-        )  # fmt: skip
+        return course.store(results, metrics, Classification.chosen_by, refusal, verdict)
 
 
 def _check(examples: "DataFrame", task: SentimentTask) -> list[str]:

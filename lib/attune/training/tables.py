@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from attune.config import TrainTask
+from attune.models.store import read_card
 from attune.training.driver import TrainedModel
 from attune.training.finetune import finetune
 from attune.training.next_item_model import train_next_item
@@ -9,6 +11,8 @@ from attune.training.sentiment import train_sentiment
 from attune.training.text_match import items_with_text, positive_pairs, train_text_match
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from attune.run import Run
 
 
@@ -25,7 +29,9 @@ def train_sentiment_model(run: "Run") -> None:
         categories = run.read_or_empty("items").select("item_id", F.col("category"))
         reviews = run.read("reviews").join(categories, "item_id", "left")
         before = settings.valid_start if run.has("events") else None
-        _note(run, train_sentiment(reviews, settings, run.run_id, before, run.versions_read("reviews", "items")))
+        known = _learned_from(run, "sentiment", settings.train.sentiment, "reviews")
+        versions = run.versions_read("reviews", "items")
+        _note(run, train_sentiment(reviews, settings, run.run_id, before, versions, known))
 
 
 def train_text_match_model(run: "Run") -> None:
@@ -68,8 +74,30 @@ def train_next_item_model(run: "Run") -> None:
 
 def finetune_model(run: "Run") -> None:
     """Train a model of one's own from table texts. Raises InputError where there is none."""
+    texts, task = run.read("texts"), run.settings.train.finetune
+    known = _learned_from(run, task.name or task.task, task, "texts")
+    _note(run, finetune(texts, run.settings, run.run_id, run.versions_read("texts"), known))
+
+
+def tune_model(run: "Run") -> None:
+    """Choose settings of finetune. Raises InputError where there is no table of texts."""
+    from attune.training.tune import tune
+
     texts = run.read("texts")
-    _note(run, finetune(texts, run.settings, run.run_id, run.versions_read("texts")))
+    found = tune(texts, run.settings, run.run_id, run.versions_read("texts"))
+    run.metric("tune", found)
+    run.log(f"best of {len(found['trials'])} trials: {found['best']['value']:.4f} with " + " ".join(found["set"]))
+
+
+def _learned_from(run: "Run", model: str, task: TrainTask, table: str) -> "DataFrame | None":
+    """Rows of a table that the model in use learned from, where the task is to learn on from it."""
+    if task.start_from == "encoder" or not run.models.has_latest(model):
+        return None
+    version = read_card(run.models.latest(model))["data_versions"].get(table)
+    if version is None:
+        return None
+    run.log(f"{model}: going on from the model in use, which learned from {table} version {version}")
+    return run.tables.read(table, version)
 
 
 def _note(run: "Run", model: TrainedModel) -> None:

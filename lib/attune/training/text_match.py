@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING
 
 from attune.config import Config, TextMatchTask
 from attune.models.texts import item_text
-from attune.training.driver import (
-    TrainedModel,
-    limit_rows,
-    save_tokenizer,
-    scratch_folder,
-    store_model,
-    train_rows,
-)
+from attune.training.driver import TrainedModel, limit_rows, training
 from attune.training.matching import RECALL_AT, Matching
 from attune.training.reader import ROW_KEY
 from attune.training.split import bucket
@@ -65,19 +58,19 @@ def train_text_match(
     the untuned weights are kept, and metrics say ``tuned: false``. Raises InputError where there are too few pairs.
     """
     task = settings.train.text_match
-    with scratch_folder(settings, TASK) as scratch:
-        rows = match_rows(pairs, items, task, settings.seed, save_tokenizer(settings, scratch, TASK, task.max_tokens))
+    with training(settings, TASK, TASK, version, data_versions) as course:
+        rows = match_rows(pairs, items, task, settings.seed, course.tokenizer())
         rows = limit_rows(rows, "train", task.max_examples, settings.seed)
         rows = limit_rows(rows, "valid", MAX_VALID_PAIRS, settings.seed)
         head = {"temperature": task.temperature, "dropout": task.dropout}
-        results = train_rows(rows, Matching, head, settings, task, scratch)
+        results = course.run(rows, Matching, head)
         metrics = dict(results[0].metrics)
         epochs = metrics["epochs"]
         metrics.update(tuned=metrics["best_epoch"] > 0, untuned=epochs[0])
         name = f"recall@{RECALL_AT}"
         tuned = max(epoch[name] for epoch in epochs[1:])
         reason = f"{name} of held-out pairs: {epochs[0][name]:.4f} untuned, {tuned:.4f} tuned; the better is stored"
-        return store_model(results, TASK, version, settings, scratch, metrics, data_versions or {}, None, reason)
+        return course.store(results, metrics, Matching.chosen_by, None, reason)
 
 
 def match_rows(

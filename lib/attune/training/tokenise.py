@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from attune.models.tokens import text_encoder
@@ -41,6 +42,18 @@ def pair_column(text: "Column", other_text: "Column", tokenizer_file: str, max_t
             yield pd.Series([ids.astype("<i4").tobytes() for ids in encoded], index=firsts.index, dtype=object)
 
     return udf(text, other_text)
+
+
+def number_column(numbers: "Column") -> "Column":
+    """Lists of numbers as ``token_bytes`` gives token ids."""
+    from pyspark.sql import functions as F
+
+    @F.pandas_udf("binary")  # type: ignore[attr-defined]
+    def udf(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        for lists in batches:
+            yield pd.Series([np.asarray(one, "<i4").tobytes() for one in lists], index=lists.index, dtype=object)
+
+    return udf(numbers)
 
 
 def tokenise(

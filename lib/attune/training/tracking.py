@@ -76,9 +76,9 @@ class Tracker:
 
 
 @contextmanager
-def tracked(names: Sequence[str], workspace: str, run: TrackedRun) -> Iterator[Tracker]:
+def tracked(names: Sequence[str], workspace: str, run: TrackedRun, watcher: Sink | None = None) -> Iterator[Tracker]:
     """A tracker for the time of a training; one that raises is kept as failed."""
-    sinks: dict[str, Sink] = {}
+    sinks: dict[str, Sink] = {} if watcher is None else {"the watcher": watcher}
     for name in names:
         try:
             sinks[name] = _SINKS[name](Path(workspace).resolve(), run)

@@ -16,14 +16,6 @@ from attune.training.ship import shipped, shipped_in_file
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_ENVIRONMENT = {
-    "HOROVOD_STALL_CHECK_TIME_SECONDS": "60",
-    "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(STALL_SHUTDOWN_SECONDS),
-    "HOROVOD_GLOO_TIMEOUT_SECONDS": str(STALL_SHUTDOWN_SECONDS),
-    "TOKENIZERS_PARALLELISM": "false",
-}
-"""What the ranks get on top of their environment. Without the stall limits a rank whose partner hangs would wait for ever."""
-
 
 def run_on_spark(job: RankJob, spark: "SparkSession", num_ranks: int, start_timeout_seconds: int) -> list[RankResult]:
     """Ranks in Spark's task slots (horovod.spark.run). Raises MissingError where Horovod or the slots are missing."""
@@ -37,7 +29,7 @@ def run_on_spark(job: RankJob, spark: "SparkSession", num_ranks: int, start_time
         try:
             return horovod.spark.run(
                 shipped(run_launched_rank, job, HorovodRanks), num_proc=num_ranks, start_timeout=start_timeout_seconds,
-                use_gloo=True, env=_ENVIRONMENT, stdout=output, stderr=output, verbose=0, nics=nics,
+                use_gloo=True, env=_environment(job), stdout=output, stderr=output, verbose=0, nics=nics,
             )  # fmt: skip
         except (timeout, TimeoutError) as error:
             raise MissingError(
@@ -61,7 +53,7 @@ def run_on_hosts(job: RankJob, num_ranks: int, hosts: str | None, start_timeout_
         import horovod
 
         try:
-            with captured(output), environment(_ENVIRONMENT):
+            with captured(output), environment(_environment(job)):
                 return horovod.run(
                     call, num_proc=num_ranks, hosts=hosts, use_gloo=True, start_timeout=start_timeout_seconds,
                     network_interfaces=None if hosts else ["lo"], disable_cache=True,
@@ -80,6 +72,17 @@ def run_on_hosts(job: RankJob, num_ranks: int, hosts: str | None, start_timeout_
             ) from error
 
     return outcome(job, num_ranks, launch)
+
+
+def _environment(job: RankJob) -> dict[str, str]:
+    """What the ranks get on top of their own. Without the stall limits a rank whose partner hangs would wait for ever."""
+    return {
+        "HOROVOD_STALL_CHECK_TIME_SECONDS": "60",
+        "HOROVOD_STALL_SHUTDOWN_TIME_SECONDS": str(STALL_SHUTDOWN_SECONDS),
+        "HOROVOD_GLOO_TIMEOUT_SECONDS": str(STALL_SHUTDOWN_SECONDS),
+        "HOROVOD_FUSION_THRESHOLD": str(job.fusion_mb << 20),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
 
 
 def _check_hosts(hosts: str | None, num_ranks: int) -> None:
