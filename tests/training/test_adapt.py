@@ -7,6 +7,7 @@ import torch
 from attune.training.classification import Classification
 from attune.training.communicator import SingleProcess
 from attune.training.loop import Loop, Trained
+from attune.training.rank import describe_rows
 from attune.training.reader import Rows
 from models.tiny_bert import write_tiny_bert
 from training.examples import review_rows
@@ -113,3 +114,21 @@ def test_gradients_that_travel_as_half_floats_learn_alike(encoder: str) -> None:
     exact, rounded = losses("none"), losses("float16")
     assert exact != rounded
     np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02)
+
+
+def test_ranks_with_uneven_rows_or_none_end_together_and_it_is_told(encoder: str) -> None:
+    """A rank that runs out of rows goes on with empty batches: nobody waits for it."""
+    whole, valid = review_rows(200), review_rows(60, seed=9)
+    shares = [whole.take(np.arange(0, 150)), whole.take(np.arange(150, 200)), whole.take(np.arange(0))]
+    tasks = [classifier(encoder) for _ in range(3)]
+
+    def work(comm) -> tuple[str, Trained]:  # type: ignore[no-untyped-def]
+        told = describe_rows({"train": shares[comm.rank], "valid": valid}, comm)
+        return told, Loop(tasks[comm.rank], settings(epochs=3), comm, CPU).fit([shares[comm.rank]], valid)
+
+    found = run_threads(3, work)
+    assert {told for told, _ in found} == {found[0][0]}
+    assert found[0][0].startswith("200 train rows, 180 valid rows (150, 50, 0 to train on by rank); ranks without any")
+    assert found[0][0].endswith("[2]")
+    assert len({tuple(trained.losses) for _, trained in found}) == 1
+    assert found[2][1].metrics["accuracy"] > 0.9

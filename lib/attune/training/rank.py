@@ -4,7 +4,7 @@ import logging
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     loop = Loop(task, job.loop, comm, device, job.checkpoints)
     # The weights that are new are drawn alike whatever the number of ranks; dropout differs on each.
     torch.manual_seed(int(np.random.SeedSequence([job.loop.seed, comm.rank]).generate_state(1)[0]))
-    say(f"{_describe_rows(rows)} on rank 0 of {comm.size}, {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
+    say(f"{describe_rows(rows, comm)}; {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
     ready = time.monotonic()
     stop = Path(job.output) / STOP_FILE
     trained = loop.fit(streams["train"], rows.get("valid", nothing), say, stop.exists)
@@ -187,8 +187,14 @@ def _plain(error: Exception) -> Exception:
     return error if isinstance(error, AttuneError) else RuntimeError(f"{type(error).__name__}: {error}")
 
 
-def _describe_rows(rows: dict[str, Rows]) -> str:
-    return ", ".join(f"{len(shard):,} {name} rows" for name, shard in rows.items())
+def describe_rows(rows: Mapping[str, Rows], comm: Communicator) -> str:
+    """Rows of each split on each rank, and which ranks have none to train on."""
+    by_rank = gather_rows(comm, np.array([[len(shard) for shard in rows.values()]])).T.tolist()
+    told = ", ".join(f"{sum(counts):,} {name} rows" for name, counts in zip(rows, by_rank, strict=True))
+    train = dict(zip(rows, by_rank, strict=True))["train"]
+    told += f" ({', '.join(f'{count:,}' for count in train)} to train on by rank)" if comm.size > 1 else ""
+    none = [rank for rank, count in enumerate(train) if count == 0]
+    return told + (f"; ranks without any, which take part with empty batches: {none}" if none else "")
 
 
 def _say_nothing(line: str) -> None:
