@@ -44,9 +44,11 @@ def tune(
     workspace.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
         storage=f"sqlite:///{workspace / DATABASE}", study_name=name, direction="maximize", load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=settings.seed), pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4),
     )  # fmt: skip
     _forget_cut_off(study)
+    # A run that goes on must not draw again what the first one drew.
+    study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.get_trials(deepcopy=False)))
     held_in = texts.where("split is null or split <> 'test'")
     while (num := len(_over(study))) < wanted.trials:
         logging.getLogger("attune").info("trial %d of %d", num + 1, wanted.trials)
