@@ -101,7 +101,7 @@ def work(kind: str, folder: Path, steps: int) -> dict[str, Any]:
     comm: Communicator = HorovodRanks() if kind in ("ranks", "losses") else SingleProcess()
     compared = kind in ("losses", "both_parts")
     settings = LoopSettings(
-        1, 1024, 2e-4, 2e-3, 0.1, 0.01, 1.0, precision="float32", seed=SEED,
+        1, 1024, 1e-4, 1e-3, 0.1, 0.01, 1.0, precision="float32", seed=SEED,
         accumulation=RANKS if kind == "both_parts" else 1,
     )  # fmt: skip
     torch.manual_seed(SEED)
