@@ -144,25 +144,28 @@ class Loop:
         told = torch.tensor([*sums, float(due and self.comm.rank == 0)], dtype=torch.float64, device=self.device)
         self.comm.sum_([told])
         total, weight, rows, num_tokens, is_due = told.tolist()
-        torch._foreach_div_(gradients, weight or 1.0)  # a batch may hold nothing that counts
-        self._sum(gradients)
-        norm = nn.utils.clip_grad_norm_(self._trained, self.settings.max_grad_norm)
-        if not (np.isfinite(total) and torch.isfinite(norm)):
+        loss_mean = total / (weight or 1.0)  # a batch may hold nothing that counts
+        divisor = self._sum(gradients, weight or 1.0)
+        norm = float(nn.utils.get_total_norm(gradients)) / divisor
+        if not (np.isfinite(total) and np.isfinite(norm)):
             raise SettingsError(
-                f"training diverged: loss {total / (weight or 1.0):g}, gradient norm {float(norm):g}; "
+                f"training diverged: loss {loss_mean:g}, gradient norm {norm:g}; "
                 f"lower the task's learning_rate (now {self.settings.learning_rate:g}) or set train.precision=float32"
             )
-        self._optimizer.step(rate_factor)
-        return total / (weight or 1.0), int(rows), int(num_tokens), bool(is_due)
+        # Clipping by norm and the mean are one division, which the optimiser makes on its way through the gradients.
+        self._optimizer.step(rate_factor, divisor * max(1.0, (norm + 1e-6) / self.settings.max_grad_norm))
+        return loss_mean, int(rows), int(num_tokens), bool(is_due)
 
-    def _sum(self, gradients: list[torch.Tensor]) -> None:
-        """Add up the gradients of all ranks, which may travel as half floats."""
+    def _sum(self, gradients: list[torch.Tensor], weight: float) -> float:
+        """Add up the gradients of all ranks, which may travel as half floats. Returns what is left to divide them by."""
         if self.settings.compression == "none" or self.comm.size == 1:
             self.comm.sum_(gradients)
-            return
+            return weight
+        torch._foreach_div_(gradients, weight)  # sums over many rows do not fit into half floats
         halves = [gradient.half() for gradient in gradients]
         self.comm.sum_(halves)
         torch._foreach_copy_(gradients, halves)
+        return 1.0
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Outputs of this rank's rows, in their order, float32 (rows, K)."""

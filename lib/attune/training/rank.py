@@ -15,7 +15,7 @@ from attune.models.encoder import load_tokenizer
 from attune.models.network import Network
 from attune.models.networks import read_network, write_network
 from attune.training.communicator import Communicator, gather_rows
-from attune.training.devices import gpu_index, out_of_memory
+from attune.training.devices import gpu_index, out_of_memory, reuse_memory
 from attune.training.loop import Loop, Trained, mean_by_quarter
 from attune.training.plan import RankJob, RankResult, own_streams
 from attune.training.progress import Reporter
@@ -137,6 +137,7 @@ def _prepare(job: RankJob, comm: Communicator) -> torch.device:
         device = torch.device("cuda", gpu_index(comm, torch.cuda.device_count()))
         torch.cuda.set_device(device)
         return device
+    reuse_memory()
     torch.set_num_threads(job.threads or max(1, len(os.sched_getaffinity(0)) // comm.local_size))
     return torch.device("cpu")
 
