@@ -32,12 +32,14 @@ from attune.models.networks import pad_id
 from attune.models.tokens import TextEncoder
 from attune.training.classification import Classification
 from attune.training.communicator import Communicator, HorovodRanks, SingleProcess
+from attune.training.devices import reuse_memory
 from attune.training.loop import Loop
 from attune.training.plan import LoopSettings, own_streams
 from attune.training.reader import ROW_KEY, Rows, folder_url, read_shard
 from attune.training.task import take_batch
 
 RANKS = 2
+_ROWS = "rows"
 COMPARED = 20
 """Steps whose losses are compared."""
 
@@ -45,7 +47,7 @@ COMPARED = 20
 def main() -> int:
     """Measure, write the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -57,7 +59,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_rows(folder)
+        write_rows(folder / _ROWS)
         together = _together("ranks", folder, given.steps)
         alone = [
             json.loads(out) for out in _at_once([["--worker", f"alone{n}"] for n in range(RANKS)], folder, given.steps)
@@ -70,6 +72,7 @@ def main() -> int:
     differences = np.abs(np.array(losses) - np.array(json.loads(single)["losses"]))
     figures = {
         "steps": given.steps,
+        "horovod_settings": {name: value for name, value in os.environ.items() if name.startswith("HOROVOD_")},
         "rows_per_second_of_two_ranks": round(speed[0], 1),
         "rows_per_second_of_two_alone": round(speed[1], 1),
         "ratio": round(speed[0] / speed[1], 3),
@@ -92,16 +95,18 @@ def write_rows(folder: Path) -> None:
         ROW_KEY: np.arange(len(tokens)), "label": texts.train_labels,
         "tokens": [ids.astype("<i4").tobytes() for ids in tokens],
     }  # fmt: skip
+    folder.mkdir()
     pq.write_table(pa.table(columns), folder / "part-0.parquet", row_group_size=-(-len(tokens) // RANKS))
 
 
 def work(kind: str, folder: Path, steps: int) -> dict[str, Any]:
     """What one process does."""
+    reuse_memory()
     torch.set_num_threads(1)
     comm: Communicator = HorovodRanks() if kind in ("ranks", "losses") else SingleProcess()
     compared = kind in ("losses", "both_parts")
     settings = LoopSettings(
-        1, 1024, 1e-4, 1e-3, 0.1, 0.01, 1.0, precision="float32", seed=SEED,
+        1, 4096, 1e-4, 1e-3, 0.1, 0.01, 1.0, precision="float32", seed=SEED,
         accumulation=RANKS if kind == "both_parts" else 1,
     )  # fmt: skip
     torch.manual_seed(SEED)
@@ -112,7 +117,7 @@ def work(kind: str, folder: Path, steps: int) -> dict[str, Any]:
         loop.settings = LoopSettings(**{**asdict(settings), "tokens_per_batch": settings.tokens_per_batch // RANKS})
     else:
         streams, sizes = own_streams(settings, comm.rank, comm.size), RANKS
-    parts = [read_shard(folder_url(folder), n, sizes, task.token_columns, task.value_columns) for n in streams]
+    parts = [read_shard(folder_url(folder / _ROWS), n, sizes, task.token_columns, task.value_columns) for n in streams]
     rows, plan = Rows.concatenate(parts), loop._plan(parts)[0][:steps]
     taken = [[take_batch(rows, part, pad_id(task.network), CPU) for part in step] for step in plan]
     loop.step(taken[0]) if not compared else None

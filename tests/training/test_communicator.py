@@ -15,6 +15,7 @@ import torch
 from attune.models.networks import pad_id
 from attune.training.classification import Classification
 from attune.training.communicator import Communicator, SingleProcess
+from attune.training.gradients import sum_gradients
 from attune.training.loop import Loop
 from attune.training.matching import Matching
 from attune.training.plan import LoopSettings
@@ -146,3 +147,26 @@ def test_two_processes_keep_the_contract(kind: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for rank in range(2):
         assert f"rank {rank} of 2 keeps the contract" in done.stdout
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_only_touched_rows_of_a_table_travel_and_the_sums_are_the_same(few: bool) -> None:
+    rng = np.random.default_rng(3)
+    plain = [[torch.zeros(40, 3), torch.from_numpy(rng.normal(size=(5,)))] for _ in range(3)]
+    for rank, (table, _) in enumerate(plain):
+        rows = [rank, 7] if few else range(rank, 40, 2)
+        table[list(rows)] = torch.from_numpy(rng.normal(size=(len(rows), 3))).float()
+    expected = [torch.stack(parts).sum(0) for parts in zip(*plain, strict=True)]
+    sizes: list[int] = []
+
+    def work(comm: Any) -> list[torch.Tensor]:
+        whole = comm.sum_
+        comm.sum_ = lambda tensors: (sizes.append(sum(t.numel() for t in tensors)), whole(tensors))
+        mine = [tensor.clone() for tensor in plain[comm.rank]]
+        sum_gradients(comm, mine, [True, False])
+        return mine
+
+    for found in run_threads(3, work):
+        for tensor, total in zip(found, expected, strict=True):
+            torch.testing.assert_close(tensor, total)
+    assert set(sizes) == {(4 if few else 40) * 3 + 5}

@@ -23,6 +23,7 @@ from attune.models.precision import autocast, supports_bfloat16
 from attune.training.adapt import Adapted
 from attune.training.checkpoint import Checkpoints, Progressed, rows_digest
 from attune.training.communicator import Communicator, gather_rows
+from attune.training.gradients import large_tables, sum_gradients
 from attune.training.optimizer import Optimizer
 from attune.training.plan import LoopSettings, learning_rate_factor, own_streams, pad_epochs, stream_batches
 from attune.training.progress import Progress
@@ -72,6 +73,8 @@ class Loop:
         self._adapted = Adapted(task.network, settings)
         self._optimizer = Optimizer(task.network, settings)
         self._trained = list(self._optimizer.parameters.values())
+        tables = large_tables(task.network)
+        self._sparse = [parameter in tables for parameter in self._trained]
         self._folder = checkpoints
 
     def fit(
@@ -158,14 +161,11 @@ class Loop:
 
     def _sum(self, gradients: list[torch.Tensor], weight: float) -> float:
         """Add up the gradients of all ranks, which may travel as half floats. Returns what is left to divide them by."""
-        if self.settings.compression == "none" or self.comm.size == 1:
-            self.comm.sum_(gradients)
-            return weight
-        torch._foreach_div_(gradients, weight)  # sums over many rows do not fit into half floats
-        halves = [gradient.half() for gradient in gradients]
-        self.comm.sum_(halves)
-        torch._foreach_copy_(gradients, halves)
-        return 1.0
+        half_floats = self.settings.compression == "float16"
+        if half_floats:
+            torch._foreach_div_(gradients, weight)  # sums over many rows do not fit into half floats
+        sum_gradients(self.comm, gradients, self._sparse, half_floats)
+        return 1.0 if half_floats else weight
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Outputs of this rank's rows, in their order, float32 (rows, K)."""
