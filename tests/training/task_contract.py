@@ -88,7 +88,7 @@ def check_bfloat16_costs_little(task: Task, rows: Rows) -> None:
     losses = []
     for precision in ("float32", "bfloat16"):
         task.network.load_state_dict(before)
-        losses.append(loop_of(task, precision=precision).step(batch)[0])
+        losses.append(loop_of(task, precision=precision).step([batch])[0])
         assert loop_of(task, precision=precision).predict(rows).dtype == np.float32
     task.network.load_state_dict(before)
     np.testing.assert_allclose(losses[1], losses[0], rtol=0.03)

@@ -81,7 +81,7 @@ def test_what_follows_from_the_prompt_is_learned_and_training_goes_on(words_only
     task = task_of(words_only)
     valid = copy_rows(60, seed=9)
     before = loop_of(task).evaluate(valid)
-    found = loop_of(task, epochs=30, learning_rate=5e-3, head_learning_rate=5e-3).fit(copy_rows(400), valid).metrics
+    found = loop_of(task, epochs=30, learning_rate=5e-3, head_learning_rate=5e-3).fit([copy_rows(400)], valid).metrics
     assert before["perplexity"] > 30
     assert found["perplexity"] < 1.5
     write_network(task.network, tiny_tokenizer(), 16, tmp_path)

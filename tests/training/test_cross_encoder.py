@@ -48,7 +48,7 @@ def test_matches_are_learned(encoder: str) -> None:
     task = CrossEncoder(encoder, 0.0)
     valid = pair_rows(150, seed=9)
     before = loop_of(task).evaluate(valid)
-    found = loop_of(task, epochs=12, learning_rate=4e-3, head_learning_rate=4e-3).fit(pair_rows(600), valid).metrics
+    found = loop_of(task, epochs=12, learning_rate=4e-3, head_learning_rate=4e-3).fit([pair_rows(600)], valid).metrics
     assert before["auc"] < 0.75
     assert found["auc"] > 0.95
     assert found["ndcg@10"] > max(0.95, before["ndcg@10"])

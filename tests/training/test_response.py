@@ -52,7 +52,7 @@ def test_text_features_and_gaps_are_all_learned(encoder: str) -> None:
     valid = response_rows(300, seed=9)
     before = loop_of(task).evaluate(valid)
     loop = loop_of(task, epochs=8)
-    found = loop.fit(response_rows(500), valid).metrics
+    found = loop.fit([response_rows(500)], valid).metrics
     assert before["auc"] < 0.8
     spoken = np.where(valid.tokens["tokens"].lengths == 0, 0, 2 * (np.arange(300) % 2) - 1)
     above, gap = np.sign(valid.values["f0"] - 100), np.isnan(valid.values["f1"])
