@@ -379,7 +379,7 @@ class Between(Settings):
 
 class Tune(Settings):
     trials: Count
-    space: Annotated[dict[str, Between | list[int | float | str | bool | None]], Field(min_length=1)]
+    space: Annotated[dict[str, Between | list[int | float | str | bool | None] | None], Field(min_length=1)]
 
     @field_validator("space")
     @classmethod

@@ -83,7 +83,7 @@ def test_replay_thins_what_was_learned_and_nothing_else(spark: "SparkSession") -
 
 
 def test_trials_are_trainings_that_go_on_after_a_run_was_cut_off(spark: "SparkSession", of: Any) -> None:
-    space = {"trials": 2, "space": "{learning_rate: [1.0e-7, 2.0e-3]}"}
+    space = {"trials": 2, "space": "{learning_rate: [1.0e-7, 2.0e-3], tokens_per_batch: null, dropout: null}"}
     rows = texts(spark, reviews(160, "train") + reviews(40, "test", 800))
     first = tune(rows, of(space, epochs=2), "r1")
     assert len(first["trials"]) == 2

@@ -62,7 +62,8 @@ def _try(
     import optuna
 
     task = settings.train.finetune
-    chosen = {name: _choose(trial, name, space) for name, space in settings.train.tune.space.items()}
+    spaces = settings.train.tune.space
+    chosen = {name: _choose(trial, name, space) for name, space in spaces.items() if space is not None}
     changed = task.model_validate(
         task.model_dump() | chosen | {"name": f"{task.name or task.task}_trials", "start_from": "encoder"}
     )
@@ -127,7 +128,8 @@ def _fingerprint(settings: Config, data_versions: Mapping[str, int]) -> str:
     import hashlib
     import json
 
-    fixed = settings.train.finetune.model_dump(mode="json", exclude=set(settings.train.tune.space))
+    tried = {name for name, space in settings.train.tune.space.items() if space is not None}
+    fixed = settings.train.finetune.model_dump(mode="json", exclude=tried)
     space = settings.train.tune.model_dump(mode="json")["space"]
     told = json.dumps([fixed, space, dict(data_versions), settings.seed, settings.train.encoder], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:8]
