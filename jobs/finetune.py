@@ -8,7 +8,7 @@ from attune.training.tables import finetune_model
 
 @job(reads=("texts",), writes=("models/finetune",))
 def finetune(run: Run) -> None:
-    """Fine-tune BERT with Horovod to tell the labels of texts."""
+    """Fine-tune BERT with Horovod on the texts of a table: their labels, their words, or pairs of them."""
     finetune_model(run)
 
 

@@ -140,10 +140,10 @@ class Training:
         store, network = ModelStore(self.settings.workspace), self.output / NETWORK_FOLDER
         rows_per_rank = [dict(result.rows) for result in results]
         metrics = _without_nan(metrics)
-        if refusal is None and "in_use" in metrics:
-            before, now = metrics["in_use"][chosen_by], metrics["test"][chosen_by]
+        before, now = (metrics.get(of, {}).get(chosen_by) for of in ("in_use", "test"))
+        if refusal is None and before is not None and now is not None:
             acceptance += f"; the model in use had {before:.4f} on the same rows"
-            if now is not None and before is not None and now < before - self.config.max_loss:
+            if now < before - self.config.max_loss:
                 refusal = f"{acceptance}, which is more than train.{self.setting}.max_loss better"
         card = {
             "encoder": self.settings.train.encoder, "settings": self.settings.train.model_dump(mode="json"),

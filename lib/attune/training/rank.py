@@ -64,7 +64,7 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     if "test" in rows:
         outputs, values = loop.gather(rows["test"])
         metrics["test"] = task.metrics(outputs, values)
-        if job.rival and (before := _measure_rival(job.rival, task, loop, rows["test"])):
+        if job.rival and (before := _measure_rival(job.rival, job.encoder, task, loop, rows["test"])):
             metrics["in_use"] = before
         if job.report_columns:
             test = {"outputs": outputs, **{name: values[name] for name in job.report_columns}}
@@ -101,18 +101,18 @@ def _take_weights(task: Task, job: RankJob) -> None:
     """Start from a stored model. Raises SettingsError where it is another network."""
     assert job.start is not None
     stored = read_network(job.start)
-    if not _alike(stored, task.network):
+    if not _alike(stored, job.start, task.network, job.encoder):
         raise SettingsError(
-            f"{job.settings_key}.start_from is latest, but the model in use ({job.start}) is another network or has other "
-            "labels: set start_from=encoder"
+            f"{job.settings_key}.start_from is latest, but the model in use ({job.start}) is another network, or has other "
+            "labels or another vocabulary: set start_from=encoder"
         )
     task.network.load_state_dict(stored.state_dict())
 
 
-def _measure_rival(folder: str, task: Task, loop: Loop, rows: Rows) -> dict[str, float] | None:
+def _measure_rival(folder: str, encoder: str, task: Task, loop: Loop, rows: Rows) -> dict[str, float] | None:
     """Metrics of a stored model on the same rows; None where it answers another question."""
     stored = read_network(folder)
-    if not _alike(stored, task.network):
+    if not _alike(stored, folder, task.network, encoder):
         return None
     own = task.network.state_dict()
     kept = {name: value.clone() for name, value in own.items()}
@@ -122,8 +122,13 @@ def _measure_rival(folder: str, task: Task, loop: Loop, rows: Rows) -> dict[str,
     return found
 
 
-def _alike(stored: Network, network: Network) -> bool:
-    """Whether two networks have the same parts, labels and vocabulary."""
+def _alike(stored: Network, folder: str, network: Network, encoder: str) -> bool:
+    """Whether a stored network has the parts, labels and vocabulary of another, so that both understand the same rows.
+
+    Without an encoder rows hold numbers of a catalogue that is made anew for each training.
+    """
+    if not encoder or load_tokenizer(folder).to_str() != load_tokenizer(encoder).to_str():
+        return False
     shapes = [{name: value.shape for name, value in one.state_dict().items()} for one in (stored, network)]
     return stored.kind == network.kind and stored.description() == network.description() and shapes[0] == shapes[1]
 

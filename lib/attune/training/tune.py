@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attune.config import Between, Config
 from attune.errors import MissingError, SettingsError
-from attune.training.finetune import finetune
+from attune.training.finetune import finetune, split_texts
 from attune.training.progress import Point
 from attune.training.rank import STOP_FILE
 
@@ -49,7 +49,7 @@ def tune(
     _forget_cut_off(study)
     # A run that goes on must not draw again what the first one drew.
     study.sampler = optuna.samplers.TPESampler(seed=settings.seed + len(study.get_trials(deepcopy=False)))
-    held_in = texts.where("split is null or split <> 'test'")
+    held_in = split_texts(texts, settings.train.finetune, settings.seed).where("split <> 'test'")
     while (num := len(_over(study))) < wanted.trials:
         logging.getLogger("attune").info("trial %d of %d", num + 1, wanted.trials)
         study.optimize(lambda trial: _try(trial, held_in, settings, version, data_versions), n_trials=1)
