@@ -31,11 +31,11 @@ _EMAIL = (
     rf"[{_LETTERS}0-9._%+-][{_LETTERS}0-9._%+'-]{{0,63}}{_AT}"
     rf"(?:(?:[{_LETTERS}0-9-]{{1,63}}{_DOT}){{1,8}}[{_LETTERS}]{{2,24}}|\[?{_IPV4}(?![0-9])\]?)"
 )
-# A handle starts with a letter, for `@10 each` is a price.
+# A handle starts with a letter, for `@10 each` is a price. Those that follow without a space go with the first.
 _HANDLE = (
-    rf"(?:(?<![{_LETTERS}0-9._%+@＠-])|{_ESCAPED})[@＠][{_LETTERS}_\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
+    rf"(?:(?<![{_LETTERS}0-9._%+@＠-])|{_ESCAPED})(?:[@＠][{_LETTERS}_\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
     rf"(?:[{_LETTERS}0-9_.\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3-]{{0,28}}"
-    rf"[{_LETTERS}0-9_\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])"
+    rf"[{_LETTERS}0-9_\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]))+"
 )
 _IPV6 = (
     rf"(?:(?<![0-9A-Za-z_:.])|{_ESCAPED})(?:(?:{_HEX}:){{7}}{_HEX}"  # written in full

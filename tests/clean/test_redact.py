@@ -46,6 +46,7 @@ PERSONAL = {
     "2001:db8::1, fe80::1ff:fe23:4567:890a%eth0": "<ip>, <ip>",
     "2001:0db8:85a3:0000:0000:8a2e:0370:7334 ::ffff:192.0.2.128": "<ip> <ip>",
     "@jo_doe, thanks; https://social.example/@jo.doe": "<handle>, thanks; https://social.example/<handle>",
+    "ask @jo_doe@ann.b now": "ask <handle> now",
     "谢谢@张三 和 @李四": "谢谢<handle> 和 <handle>",
     r'{"a": "jo\u0040example.com", "b": "\u006a\u006f@x.com"}': '{"a": "<email>", "b": "<email>"}',
     r'{"a": "\n4111111111111111", "b": "\t@jo_doe", "c": "030\/12345678"}': r'{"a": "\n<card>", "b": "\t<handle>", "c": "<phone>"}',
