@@ -28,7 +28,6 @@ import measured
 from bench_training import CPU, DATA, ENCODER, SEED, banking77
 
 from attune.models.encoder import load_tokenizer
-from attune.models.networks import pad_id
 from attune.models.tokens import TextEncoder
 from attune.training.classification import Classification
 from attune.training.communicator import Communicator, HorovodRanks, SingleProcess
@@ -119,7 +118,7 @@ def work(kind: str, folder: Path, steps: int) -> dict[str, Any]:
         streams, sizes = own_streams(settings, comm.rank, comm.size), RANKS
     parts = [read_shard(folder_url(folder / _ROWS), n, sizes, task.token_columns, task.value_columns) for n in streams]
     rows, plan = Rows.concatenate(parts), loop._plan(parts)[0][:steps]
-    taken = [[take_batch(rows, part, pad_id(task.network), CPU) for part in step] for step in plan]
+    taken = [[take_batch(rows, part, task.network.pad_id, CPU) for part in step] for step in plan]
     loop.step(taken[0]) if not compared else None
     _wait_for_the_others(comm, folder, kind)
     began = time.perf_counter()

@@ -53,7 +53,7 @@ ENCODER = "minilm"
 BATCH = 32
 """Texts of a batch of the Trainer."""
 TRAINER_RATE, HEAD_RATE = 1e-4, 1e-3
-"""Peak rates of the encoder and of what is new: as good for batches of this size as any tried."""
+"""Peak rates of the encoder and of what is new."""
 PACKAGES = ("torch", "transformers", "accelerate", "petastorm", "pyarrow")
 
 

@@ -19,7 +19,7 @@ from quality_texts import DATA, PACKAGES, ROOT
 
 SIZES = "{layers: 4, width: 256, heads: 4, vocab_size: 8000}"
 CLASSIFY = ["task=classification", "epochs=8", "learning_rate=3.0e-4", "head_learning_rate=1.0e-3", "patience=3"]
-"""The same for both; the rate was chosen on dev, as good for one as for the other."""
+"""The same for both, and tuned for neither."""
 
 
 def main() -> int:

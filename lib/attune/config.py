@@ -303,21 +303,31 @@ class TrainTask(Settings):
     epochs: Count
     tokens_per_batch: Count
     learning_rate: Positive
-    head_learning_rate: Positive
     warmup_share: Share
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive
-    frozen_layers: Annotated[int, Field(ge=0)]
-    layer_decay: Annotated[float, Field(gt=0, le=1)]
-    lora_rank: Annotated[int, Field(ge=0)]
     patience: Count | None
-    start_from: Literal["encoder", "latest"]
-    replay_share: Share
-    max_loss: Annotated[float, Field(ge=0)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
-class SentimentTask(TrainTask):
+class EncoderTask(TrainTask):
+    """A task that starts from an encoder."""
+
+    head_learning_rate: Positive
+    frozen_layers: Annotated[int, Field(ge=0)]
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    lora_rank: Annotated[int, Field(ge=0)]
+
+
+class GatedTask(EncoderTask):
+    """A task with held-out test texts, on which a new model is compared with the one in use, and may learn on from it."""
+
+    start_from: Literal["encoder", "latest"]
+    replay_share: Share
+    max_loss: Annotated[float, Field(ge=0)]
+
+
+class SentimentTask(GatedTask):
     enabled: bool
     positive_min_rating: float
     negative_max_rating: float
@@ -327,7 +337,7 @@ class SentimentTask(TrainTask):
     min_accuracy: Share
 
 
-class TextMatchTask(TrainTask):
+class TextMatchTask(EncoderTask):
     enabled: bool
     temperature: Positive
     history_days: Positive
@@ -350,7 +360,7 @@ class FromScratch(Settings):
     vocab_size: Count
 
 
-class Finetune(TrainTask):
+class Finetune(GatedTask):
     name: Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")] | None
     task: Literal["classification", "multi_label", "cross_encoder", "masked_language", "causal_language"]
     from_scratch: FromScratch | None
@@ -362,10 +372,10 @@ class Finetune(TrainTask):
 
 
 class Between(Settings):
-    """Numbers to choose from: all between two ends, by their logarithm or not."""
+    """Numbers to choose from: all between two ends, by their logarithm or not; whole ones where both ends are whole."""
 
-    low: float
-    high: float
+    low: int | float
+    high: int | float
     log: bool = False
 
     @model_validator(mode="after")
@@ -412,6 +422,17 @@ class Train(Settings):
     next_item: NextItemTask
     finetune: Finetune
     tune: Tune
+
+    @model_validator(mode="after")
+    def _can_be_tried(self) -> "Train":
+        for name, space in self.tune.space.items():
+            values = [space.low, space.high] if isinstance(space, Between) else space or []
+            for value in values:
+                try:
+                    Finetune.model_validate(self.finetune.model_dump() | {name: value})
+                except ValidationError as error:
+                    raise ValueError(f"tune.space.{name}: {value!r} cannot be: {error.errors()[0]['msg']}") from None
+        return self
 
 
 class Score(Settings):

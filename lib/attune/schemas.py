@@ -60,6 +60,7 @@ def _table(name: str, grain: str, columns: str, partition_by: tuple[str, ...] = 
     return TableSchema(name, grain, tuple(parsed), partition_by)
 
 
+SPLITS = ("train", "valid", "test")
 EVENT_TYPES = ("impression", "search", "click", "view", "cart", "purchase", "refund")
 
 TABLES: dict[str, TableSchema] = {

@@ -5,22 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from attune.models.networks import pad_id
 from attune.training.communicator import SingleProcess
 from attune.training.loop import Loop
-from attune.training.plan import LoopSettings
 from attune.training.reader import Rows
 from attune.training.task import Task, take_batch
+from training.test_loop import settings
 
 CPU = torch.device("cpu")
-
-
-def settings(**changed: object) -> LoopSettings:
-    values = {
-        "epochs": 4, "tokens_per_batch": 256, "learning_rate": 2e-3, "head_learning_rate": 1e-2, "warmup_share": 0.1,
-        "weight_decay": 0.01, "max_grad_norm": 1.0, "frozen_layers": 0, "precision": "float32", "seed": 3,
-    }  # fmt: skip
-    return LoopSettings(**{**values, **changed})  # type: ignore[arg-type]
 
 
 def loop_of(task: Task, **changed: object) -> Loop:
@@ -32,7 +23,7 @@ def gradients(task: Task, rows: Rows, parts: list[np.ndarray]) -> tuple[dict[str
     task.network.zero_grad()
     total = weight = 0.0
     for part in parts:
-        loss = task.loss(take_batch(rows, part, pad_id(task.network), CPU), SingleProcess())
+        loss = task.loss(take_batch(rows, part, task.network.pad_id, CPU), SingleProcess())
         if loss.objective is not None:
             loss.objective.backward()
         total, weight = total + loss.total, weight + loss.weight
@@ -59,10 +50,10 @@ def check_ranks_agree(task: Task, rows: Rows) -> None:
 def check_nothing_is_no_error(task: Task, rows: Rows) -> None:
     """A rank that has run out of rows takes part in every step, and may have no rows to evaluate."""
     nothing = np.empty(0, np.int64)
-    batch = take_batch(rows, nothing, pad_id(task.network), CPU)
+    batch = take_batch(rows, nothing, task.network.pad_id, CPU)
     loss = task.loss(batch, SingleProcess())
     assert (loss.objective, loss.total, loss.weight) == (None, 0.0, 0.0)
-    some = take_batch(rows, np.arange(3), pad_id(task.network), CPU)
+    some = take_batch(rows, np.arange(3), task.network.pad_id, CPU)
     with torch.inference_mode():
         width = task.outputs(some).shape[1]
         assert task.outputs(batch).shape == (0, width)
@@ -83,7 +74,7 @@ def check_batching_does_not_matter(task: Task, rows: Rows) -> None:
 
 def check_bfloat16_costs_little(task: Task, rows: Rows) -> None:
     """On hardware with bfloat16 a step runs, and its loss is nearly that of float32."""
-    batch = take_batch(rows, np.arange(len(rows)), pad_id(task.network), CPU)
+    batch = take_batch(rows, np.arange(len(rows)), task.network.pad_id, CPU)
     before = {name: value.clone() for name, value in task.network.state_dict().items()}
     losses = []
     for precision in ("float32", "bfloat16"):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from attune.models.fresh import Sizes
-from attune.models.networks import pad_id, write_network
+from attune.models.networks import write_network
 from attune.models.tokens import Ragged
 from attune.training.causal_language import CausalLanguage
 from attune.training.communicator import SingleProcess
@@ -50,7 +50,7 @@ def test_contract(words_only: str, has_prompts: bool) -> None:
 def test_loss_is_that_of_transformers(words_only: str, has_prompts: bool) -> None:
     task = task_of(words_only, has_prompts)
     rows = copy_rows(10)
-    batch = take_batch(rows, np.arange(10), pad_id(task.network), CPU)
+    batch = take_batch(rows, np.arange(10), task.network.pad_id, CPU)
     ids, mask = batch.tokens["tokens"]
     carries = mask.bool()
     if has_prompts:

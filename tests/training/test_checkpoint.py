@@ -125,7 +125,7 @@ def test_several_ranks_go_on_as_well(encoder: str, tmp_path: Path) -> None:
         assert torch.equal(again[1][1][name], value), name
 
 
-@pytest.mark.parametrize("changed", ["settings", "rows"])
+@pytest.mark.parametrize("changed", ["settings", "rows", "identity"])
 def test_a_checkpoint_of_another_training_is_not_gone_on_from(encoder: str, tmp_path: Path, changed: str) -> None:
     given = settings(epochs=2, checkpoint_minutes=EVERY_STEP)
     with pytest.raises(CutOffError):
@@ -133,9 +133,12 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(encoder: str, tmp_
     if changed == "settings":
         given = settings(epochs=2, checkpoint_minutes=EVERY_STEP, learning_rate=1e-4)
         assert train(Recorded(encoder), given, tmp_path).resumed_at == 0
-    else:
+    elif changed == "rows":
         loop = Loop(Recorded(encoder), given, SingleProcess(), CPU, str(tmp_path))
         assert loop.fit([rows(100, 1)], rows(40, 1000)).resumed_at == 0
+    else:
+        loop = Loop(Recorded(encoder), given, SingleProcess(), CPU, str(tmp_path), "another encoder")
+        assert loop.fit([rows(100)], rows(40, 1000)).resumed_at == 0
 
 
 def test_a_damaged_checkpoint_is_left_aside_with_the_reason(encoder: str, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
 from attune.errors import SettingsError
-from attune.models.networks import pad_id
 from attune.training.classification import Classification
 from attune.training.communicator import SingleProcess
 from attune.training.multi_label import MultiLabelClassification, label_bits, label_mask, multi_label_metrics
@@ -42,7 +41,7 @@ def things_rows(num: int, seed: int = 0) -> Rows:
 def test_weighted_loss_is_that_of_torch(encoder: str, smoothing: float) -> None:
     task = Classification(encoder, LABELS, 0.0, smoothing, label_weights=[0.5, 3.0])
     rows = review_rows(20)
-    batch = take_batch(rows, np.arange(13), pad_id(task.network), CPU)
+    batch = take_batch(rows, np.arange(13), task.network.pad_id, CPU)
     found = task.loss(batch, SingleProcess())
     expected = torch.nn.functional.cross_entropy(
         task.network(*batch.tokens["tokens"]),
@@ -97,7 +96,7 @@ def test_multi_label_learns_which_things_are_named(encoder: str) -> None:
 def test_multi_label_loss_is_the_mean_over_rows_and_labels(encoder: str) -> None:
     task = MultiLabelClassification(encoder, THINGS[:3], 0.0)
     rows = things_rows(9)
-    batch = take_batch(rows, np.arange(9), pad_id(task.network), CPU)
+    batch = take_batch(rows, np.arange(9), task.network.pad_id, CPU)
     found = task.loss(batch, SingleProcess())
     truth = torch.from_numpy(label_bits(rows.values["labels"], 3)).float()
     expected = torch.nn.functional.binary_cross_entropy(task.outputs(batch), truth)

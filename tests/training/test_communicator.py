@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from attune.models.networks import pad_id
 from attune.training.classification import Classification
 from attune.training.communicator import Communicator, SingleProcess
 from attune.training.gradients import sum_gradients
@@ -111,7 +110,7 @@ def test_one_rank_and_three_learn_the_same(tmp_path: Path, task_name: str) -> No
             # Unequal parts, and none at all for the last rank of three.
             cuts = [0, 4, len(batch), len(batch)] if comm.size == 3 else [0, len(batch)]
             mine = batch[cuts[comm.rank] : cuts[comm.rank + 1]]
-            losses.append(loop.step([take_batch(rows, mine, pad_id(loop.task.network), loop.device)])[0])
+            losses.append(loop.step([take_batch(rows, mine, loop.task.network.pad_id, loop.device)])[0])
         return losses
 
     alone = work(SingleProcess())

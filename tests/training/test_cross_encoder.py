@@ -5,7 +5,6 @@ import pytest
 import torch
 from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 
-from attune.models.networks import pad_id
 from attune.models.tokens import Ragged
 from attune.training.communicator import SingleProcess
 from attune.training.cross_encoder import CrossEncoder, pair_metrics
@@ -58,7 +57,7 @@ def test_loss_is_the_weighted_mean_and_takes_soft_labels(encoder: str) -> None:
     task = CrossEncoder(encoder, 0.0)
     rows = pair_rows(12)
     rows.values["label"][:5] = [0.1, 0.3, 0.5, 0.7, 0.9]
-    found = task.loss(take_batch(rows, np.arange(12), pad_id(task.network), CPU), SingleProcess())
+    found = task.loss(take_batch(rows, np.arange(12), task.network.pad_id, CPU), SingleProcess())
     p = loop_of(task).predict(rows)[:, 0].astype(np.float64)
     y, w = rows.values["label"], rows.values["weight"]
     expected = np.average(-(y * np.log(p) + (1 - y) * np.log(1 - p)), weights=w)

@@ -1,44 +1,28 @@
 """A model that learns on from new rows, the gate before it is used, and the choice of settings."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from attune import config
 from attune.errors import InputError, SettingsError
 from attune.models.store import ModelStore, read_card
 from attune.training.driver import replayed
 from attune.training.finetune import finetune, split_texts
 from attune.training.tune import DATABASE, tune
-from models.tiny_bert import write_tiny_bert
+from training.conftest import Finetuning
 from training.test_finetune import reviews, texts
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-@pytest.fixture
-def of(tmp_path: Path) -> Any:
-    encoder = write_tiny_bert(tmp_path / "encoder")
-
-    def settings(tuning: dict[str, Any] | None = None, **changed: Any) -> config.Config:
-        given = {
-            "workspace": tmp_path / "workspace", "train.encoder": encoder, "train.launcher": "single", "train.precision": "float32",
-            "train.tracking": "[]", "train.finetune.max_tokens": 32, "train.finetune.tokens_per_batch": 512,
-            "train.finetune.learning_rate": 0.002, "train.finetune.head_learning_rate": 0.01, "train.finetune.epochs": 4,
-            **{f"train.finetune.{name}": value for name, value in changed.items()},
-            **{f"train.tune.{name}": value for name, value in (tuning or {}).items()},
-        }  # fmt: skip
-        return config.load([], [f"{key}={value}" for key, value in given.items()], "2026-03-01")
-
-    return settings
-
-
-def test_learning_on_starts_from_the_model_in_use_and_replays_a_part_of_the_old(spark: "SparkSession", of: Any) -> None:
+def test_learning_on_starts_from_the_model_in_use_and_replays_a_part_of_the_old(
+    spark: "SparkSession", finetuning: Finetuning
+) -> None:
     first, more = reviews(240), reviews(160, first=500)
-    old = finetune(texts(spark, first), of(), "v1")
-    settings = of(start_from="latest", replay_share=0.25, epochs=1, learning_rate=1e-4, head_learning_rate=1e-4)
+    old = finetune(texts(spark, first), finetuning(), "v1")
+    settings = finetuning(start_from="latest", replay_share=0.25, epochs=1, learning_rate=1e-4, head_learning_rate=1e-4)
     both = texts(spark, first + more)
     new = finetune(both, settings, "v2", known=texts(spark, first))
     told = {row["text_id"]: row["split"] for row in split_texts(both, settings.train.finetune, settings.seed).collect()}
@@ -54,24 +38,24 @@ def test_learning_on_starts_from_the_model_in_use_and_replays_a_part_of_the_old(
     assert old.promoted
 
 
-def test_a_model_that_does_worse_than_the_one_in_use_is_not_used(spark: "SparkSession", of: Any) -> None:
+def test_a_model_that_does_worse_than_the_one_in_use_is_not_used(spark: "SparkSession", finetuning: Finetuning) -> None:
     rows = texts(spark, reviews(240))
-    good = finetune(rows, of(), "good")
-    bad = finetune(rows, of(epochs=1, learning_rate=1e-7, head_learning_rate=1e-7), "bad")
+    good = finetune(rows, finetuning(), "good")
+    bad = finetune(rows, finetuning(epochs=1, learning_rate=1e-7, head_learning_rate=1e-7), "bad")
     assert not bad.promoted
     assert "the model in use had" in bad.reason
     assert "max_loss" in bad.reason
-    assert ModelStore(of().workspace).latest("classification") == good.folder
+    assert ModelStore(finetuning().workspace).latest("classification") == good.folder
     assert read_card(bad.folder)["metrics"]["in_use"]["accuracy"] == good.metrics["test"]["accuracy"]
 
 
-def test_learning_on_asks_for_a_model_with_the_same_labels(spark: "SparkSession", of: Any) -> None:
+def test_learning_on_asks_for_a_model_with_the_same_labels(spark: "SparkSession", finetuning: Finetuning) -> None:
     with pytest.raises(InputError, match="no model classification is in use"):
-        finetune(texts(spark, reviews(120)), of(start_from="latest"), "v1")
-    finetune(texts(spark, reviews(120)), of(epochs=1), "v1")
+        finetune(texts(spark, reviews(120)), finetuning(start_from="latest"), "v1")
+    finetune(texts(spark, reviews(120)), finetuning(epochs=1), "v1")
     renamed = [row | {"label": row["label"].upper()} for row in reviews(120)]
     with pytest.raises(SettingsError, match="has other labels or another vocabulary: set start_from=encoder"):
-        finetune(texts(spark, renamed), of(start_from="latest"), "v2")
+        finetune(texts(spark, renamed), finetuning(start_from="latest"), "v2")
 
 
 def test_replay_thins_what_was_learned_and_nothing_else(spark: "SparkSession") -> None:
@@ -82,20 +66,20 @@ def test_replay_thins_what_was_learned_and_nothing_else(spark: "SparkSession") -
     assert 40 <= len(found & {f"t{n}" for n in range(200)}) <= 80
 
 
-def test_trials_are_trainings_that_go_on_after_a_run_was_cut_off(spark: "SparkSession", of: Any) -> None:
+def test_trials_are_trainings_that_go_on_after_a_run_was_cut_off(spark: "SparkSession", finetuning: Finetuning) -> None:
     space = {"trials": 2, "space": "{learning_rate: [1.0e-7, 2.0e-3], tokens_per_batch: null, dropout: null}"}
     rows = texts(spark, reviews(200))
-    first = tune(rows, of(space, epochs=2), "r1")
+    first = tune(rows, finetuning(space, epochs=2), "r1")
     assert len(first["trials"]) == 2
-    found = tune(rows, of(space | {"trials": 5}, epochs=2), "r2")
+    found = tune(rows, finetuning(space | {"trials": 5}, epochs=2), "r2")
     assert [trial["settings"] for trial in found["trials"][:2]] == [trial["settings"] for trial in first["trials"]]
     assert len(found["trials"]) == 5
     values = [trial["value"] for trial in found["trials"] if trial["state"] == "complete"]
     assert found["best"]["value"] == max(values)
     assert found["best"]["settings"] == {"learning_rate": 0.002}
     assert found["set"] == ["train.finetune.learning_rate=0.002"]
-    assert (Path(of().workspace) / DATABASE).exists()
-    store = ModelStore(of().workspace)
+    assert (Path(finetuning().workspace) / DATABASE).exists()
+    store = ModelStore(finetuning().workspace)
     assert not store.has_latest("classification"), "a trial is never put to use"
     assert all(
         "test" not in read_card(store.folder("classification_trials", v))["metrics"]
@@ -103,8 +87,8 @@ def test_trials_are_trainings_that_go_on_after_a_run_was_cut_off(spark: "SparkSe
     )
 
 
-def test_a_setting_that_does_not_exist_is_refused_by_name(of: Any) -> None:
+def test_a_setting_that_does_not_exist_is_refused_by_name(finetuning: Finetuning) -> None:
     with pytest.raises(
         SettingsError, match=r"'learning_rat' is not a setting of train\.finetune; did you mean 'learning_rate'"
     ):
-        of({"space": "{learning_rat: [1.0]}"})
+        finetuning({"space": "{learning_rat: [1.0]}"})

@@ -8,7 +8,7 @@ import torch
 
 from attune.errors import InputError
 from attune.models.fresh import Sizes
-from attune.models.networks import pad_id, write_network
+from attune.models.networks import write_network
 from attune.training.communicator import SingleProcess
 from attune.training.masked_language import MaskedLanguage
 from attune.training.masking import Masking, hashed_draws, random_draws
@@ -121,7 +121,7 @@ def test_loss_and_metrics_by_hand(words_only: str, monkeypatch: pytest.MonkeyPat
     }  # fmt: skip
     compare(found, expected)
     monkeypatch.setattr(task, "_draws", hashed_draws)
-    loss = task.loss(take_batch(rows, np.arange(10), pad_id(task.network), CPU), SingleProcess())
+    loss = task.loss(take_batch(rows, np.arange(10), task.network.pad_id, CPU), SingleProcess())
     assert loss.total / loss.weight == pytest.approx(float(mean), rel=1e-5)
 
 

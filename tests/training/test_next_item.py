@@ -9,7 +9,6 @@ import torch
 from attune.errors import SettingsError
 from attune.evaluation.metrics import ndcg
 from attune.models.item_sequence import ItemSequenceModel
-from attune.models.networks import pad_id
 from attune.models.tokens import Ragged
 from attune.training.communicator import SingleProcess
 from attune.training.next_item import NextItem, most_recent, rank_metrics
@@ -41,7 +40,7 @@ def batch_of(rows: Rows) -> object:
 def test_contract() -> None:
     task = task_of()
     torch.nn.init.normal_(task.network.bias, std=0.5)
-    assert pad_id(task.network) == 0
+    assert task.network.pad_id == 0
     check_contract(task, walks(24))
     check_bfloat16_costs_little(task_of(num_negatives=2000), walks(24))
 

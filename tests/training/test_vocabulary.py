@@ -68,4 +68,4 @@ def test_texts_without_words_and_too_small_a_size_are_refused() -> None:
     with pytest.raises(InputError, match="text column"):
         learn_vocabulary([" ", ""], 100)
     with pytest.raises(SettingsError, match="max_characters"):
-        learn_vocabulary(TEXTS, 20)
+        learn_vocabulary(TEXTS, 20, max_characters=1000)

@@ -6,13 +6,11 @@ from attune.clean.redact import redact
 from attune.clean.text import plain_text_column
 from attune.config import Clean
 from attune.inputs import refuse
-from attune.schemas import TABLES
+from attune.schemas import SPLITS, TABLES
 from attune.tables import conform
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-SPLITS = ("train", "valid", "test")
 
 
 def judge_texts(mapped: "DataFrame", settings: Clean) -> "DataFrame":

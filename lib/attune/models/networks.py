@@ -110,11 +110,6 @@ KINDS: dict[str, type[Network]] = {
 }  # fmt: skip
 
 
-def pad_id(network: Network) -> int:
-    """Id that fills up short rows of a batch."""
-    return network.pad_id
-
-
 def write_network(network: Network, tokenizer: "Tokenizer | None", max_tokens: int, folder: Path) -> None:
     """Write weights (safetensors), settings, tokenizer and length limit into a folder; items have no tokenizer."""
     from safetensors.torch import save_file

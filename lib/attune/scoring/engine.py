@@ -16,7 +16,7 @@ import torch
 
 from attune.models.batches import batches_by_length
 from attune.models.network import Network
-from attune.models.networks import TOKENIZER, describe_network, pad_id, read_network
+from attune.models.networks import TOKENIZER, describe_network, read_network
 from attune.models.precision import autocast, use_bfloat16
 from attune.models.store import verify
 from attune.models.tokens import Ragged, TextEncoder, text_encoder
@@ -66,7 +66,7 @@ class Scorer:
         with torch.inference_mode():
             for batch in batches_by_length(tokens.lengths[scorable], self._tokens_per_batch):
                 rows = scorable[batch]
-                ids, mask = tokens.padded(rows, pad_id(self.network))
+                ids, mask = tokens.padded(rows, self.network.pad_id)
                 with autocast(self.device, self._bfloat16):
                     result = self.network.predict(ids.to(self.device), mask.to(self.device))
                 outputs[rows] = result.float().cpu().numpy()

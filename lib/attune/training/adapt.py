@@ -49,7 +49,7 @@ def _with_adapters(encoder: nn.Module, rank: int) -> Any:
         from peft import LoraConfig
         from peft.tuners.lora import LoraModel
     except ImportError as error:
-        raise MissingError("lora_rank above 0 needs the package peft: pip install peft==0.21.2") from error
+        raise MissingError("lora_rank above 0 needs the package peft: pip install 'attune[lora]'") from error
     config = LoraConfig(r=rank, lora_alpha=_ALPHA_OF_RANK * rank, lora_dropout=0.0, target_modules="all-linear")
     return LoraModel(encoder, config, "default")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attune.config import Config, TrainTask
+from attune.config import Config, GatedTask, TrainTask
 from attune.errors import InputError, SettingsError
 from attune.models.encoder import load_tokenizer, max_positions
 from attune.models.networks import TOKENIZER
@@ -99,7 +99,7 @@ class Training:
                 f"too few examples to train: {counts.get('train', 0)} to train on and {counts.get('valid', 0)} to choose "
                 f"the best epoch by; {MIN_TRAIN_ROWS_PER_RANK * num_ranks} and 1 are the least for {num_ranks} ranks"
             )
-        rival = self._in_use()
+        in_use, start_from_it = self._in_use()
         job = RankJob(
             task=task,
             task_settings=dict(arguments),
@@ -114,9 +114,10 @@ class Training:
             report_columns=report_columns,
             fusion_mb=train.fusion_mb,
             reader=train.reader,
+            identity=self._identity(arguments, encoder),
             settings_key=f"train.{self.setting}",
-            rival=rival,
-            start=rival if self.config.start_from == "latest" else None,
+            rival=in_use,
+            start=in_use if start_from_it else None,
         )
         params = {"train": train.model_dump(mode="json"), "seed": self.settings.seed}
         tracked_run = TrackedRun(self.name, self.version, params, self.data_versions)
@@ -141,7 +142,7 @@ class Training:
         rows_per_rank = [dict(result.rows) for result in results]
         metrics = _without_nan(metrics)
         before, now = (metrics.get(of, {}).get(chosen_by) for of in ("in_use", "test"))
-        if refusal is None and before is not None and now is not None:
+        if refusal is None and isinstance(self.config, GatedTask) and before is not None and now is not None:
             acceptance += f"; the model in use had {before:.4f} on the same rows"
             if now < before - self.config.max_loss:
                 refusal = f"{acceptance}, which is more than train.{self.setting}.max_loss better"
@@ -157,16 +158,23 @@ class Training:
             self.name, self.version, folder, metrics, rows_per_rank, chosen_by, refusal is None, refusal or acceptance
         )
 
-    def _in_use(self) -> str | None:
-        """Folder of the model in use, where there is one."""
-        store = ModelStore(self.settings.workspace)
+    def _in_use(self) -> tuple[str | None, bool]:
+        """Folder of the model in use that the new one is compared with, if any, and whether training starts from it."""
+        if not isinstance(self.config, GatedTask):
+            return None, False
+        store, learns_on = ModelStore(self.settings.workspace), self.config.start_from == "latest"
         if store.has_latest(self.name):
-            return str(store.latest(self.name).resolve())
-        if self.config.start_from == "latest":
+            return str(store.latest(self.name).resolve()), learns_on
+        if learns_on:
             raise InputError(
                 f"train.{self.setting}.start_from is latest, but no model {self.name} is in use: train one with encoder first"
             )
-        return None
+        return None, False
+
+    def _identity(self, arguments: Mapping[str, Any], encoder: str | None) -> str:
+        """What the network and its loss are made from, in the same words in a later run: the scratch folder is not."""
+        named = self.settings.train.encoder if encoder is None else encoder
+        return f"{named} {self.config!r} {dict(arguments)}".replace(str(self.scratch), "")
 
     @property
     def _checkpoints(self) -> Path:
@@ -209,7 +217,8 @@ def loop_settings(settings: Config, task: TrainTask) -> LoopSettings:
         for name in LoopSettings.__dataclass_fields__
         if name in type(group).model_fields
     }
-    return LoopSettings(**values, seed=settings.seed)
+    # What is new learns at a rate of its own only where the rest is not.
+    return LoopSettings(**{"head_learning_rate": task.learning_rate} | values, seed=settings.seed)
 
 
 def limit_rows(rows: "DataFrame", split: str, max_rows: int | None, seed: int) -> "DataFrame":

@@ -17,10 +17,9 @@ from attune.training.driver import TrainedModel, Training, limit_rows, replayed,
 from attune.training.masked_language import MaskedLanguage
 from attune.training.multi_label import MAX_LABELS as MOST_OF_MANY
 from attune.training.multi_label import MultiLabelClassification
-from attune.training.reader import ROW_KEY
 from attune.training.split import bucket, without_repeats
 from attune.training.task import Task
-from attune.training.tokenise import pair_column, token_column
+from attune.training.tokenise import pair_column, token_column, training_rows
 from attune.training.tracking import Sink
 from attune.training.vocabulary import learn_vocabulary
 
@@ -50,8 +49,9 @@ def finetune(
     """Train on table texts with all ranks, and store the model as ``models/<name>``.
 
     ``known``: the texts that the model in use learned from, of which ``replay_share`` are learned again; ``watcher`` is told
-    of the curves. The model is used if it passes ``min_score`` and does not do worse than the one in use. Metrics: ``test``, where there are test texts; ``valid``, and the course of the
-    training. Raises InputError where the labels cannot be learned.
+    of the curves. The model is used if it passes ``min_score`` and does not do worse than the one in use. Metrics: ``test``,
+    where there are test texts; ``valid``, and the course of the training. Raises InputError where the labels cannot be
+    learned.
     """
     from pyspark.sql import functions as F
 
@@ -66,10 +66,7 @@ def finetune(
         tokens = token_column(F.col("text"), tokenizer, task.max_tokens)
         if lesson.task is CrossEncoder:
             tokens = pair_column(F.col("text"), F.col("other_text"), tokenizer, task.max_tokens)
-        rows = lesson.examples.select(
-            F.xxhash64("text_id").alias(ROW_KEY), "split", *(value.alias(n) for n, value in lesson.values.items()),
-            tokens.alias("tokens"),
-        ).where(F.length("tokens") > 0)  # fmt: skip
+        rows = training_rows(lesson.examples, "text_id", tokens, lesson.values)
         rows = limit_rows(rows, "train", task.max_examples, settings.seed)
         results = course.run(rows, lesson.task, lesson.arguments, encoder=encoder)
         metrics: dict[str, Any] = dict(results[0].metrics)
@@ -134,6 +131,10 @@ def _cross_encoder(texts: "DataFrame", task: Finetune) -> Lesson:
 
     label = F.expr("try_cast(label AS double)")
     examples = texts.where("other_text is not null").withColumn("_match", label)
+    if examples.isEmpty():
+        raise InputError(
+            "texts: no text has another beside it: map column other_text (inputs.texts.columns), run clean again"
+        )
     wrong = examples.where("_match is null or _match not between 0 and 1").select("label").first()
     if wrong is not None:
         raise InputError(f"texts: label {wrong['label']!r} of a pair is no number from 0 to 1: check column label")

@@ -18,7 +18,6 @@ from torch import nn
 
 from attune.errors import SettingsError
 from attune.models.batches import batches_by_length
-from attune.models.networks import pad_id
 from attune.models.precision import autocast, supports_bfloat16
 from attune.training.adapt import Adapted
 from attune.training.checkpoint import Checkpoints, Progressed, rows_digest
@@ -53,8 +52,9 @@ class Loop:
     """Trains the network of a task on the rows of this rank, in step with the other ranks.
 
     Args:
-        checkpoints: folder in which progress is kept, and from which a training with the same settings, rows and ranks
-            goes on; None: nothing is kept.
+        checkpoints: folder in which progress is kept, and from which a training with the same settings, rows, ranks and
+            ``identity`` goes on; None: nothing is kept.
+        identity: whatever else makes two trainings different, such as the encoder and the settings of the task.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Loop:
         comm: Communicator,
         device: torch.device,
         checkpoints: str | None = None,
+        identity: str = "",
     ) -> None:
         self.task, self.settings, self.comm, self.device = task, settings, comm, device
         self.bfloat16 = self._agree_on_bfloat16()
@@ -75,7 +76,7 @@ class Loop:
         self._trained = list(self._optimizer.parameters.values())
         tables = large_tables(task.network)
         self._sparse = [parameter in tables for parameter in self._trained]
-        self._folder = checkpoints
+        self._folder, self._named = checkpoints, identity
 
     def fit(
         self, train: Sequence[Rows], valid: Rows, say: Callable[[str], None] = lambda line: None,
@@ -97,7 +98,7 @@ class Loop:
             progress.epoch(0, len(plan), at.scores[0])
         while at.epoch < len(plan) and not self._out_of_patience(at):
             for parts in plan[at.epoch][at.step :]:
-                batches = [take_batch(rows, part, pad_id(self.task.network), self.device) for part in parts]
+                batches = [take_batch(rows, part, self.task.network.pad_id, self.device) for part in parts]
                 factor = learning_rate_factor(len(at.losses), num_steps, self.settings.warmup_share)
                 loss, num_rows, tokens, due = self.step(batches, factor, checkpoints.due())
                 at.losses.append(loss)
@@ -176,7 +177,7 @@ class Loop:
             batches = batches_by_length(lengths_for_batching(rows), EVALUATION_TOKENS_PER_BATCH)
             for chosen in batches or [np.empty(0, np.int64)]:
                 with autocast(self.device, self.bfloat16):
-                    outputs = self.task.outputs(take_batch(rows, chosen, pad_id(self.task.network), self.device))
+                    outputs = self.task.outputs(take_batch(rows, chosen, self.task.network.pad_id, self.device))
                 pieces.append(outputs.float().cpu().numpy())
                 order.append(chosen)
         merged: np.ndarray = np.concatenate(pieces)[np.argsort(np.concatenate(order))]
@@ -257,7 +258,7 @@ class Loop:
     def _identity(self, train: Sequence[Rows]) -> str:
         """What must be the same for a training to go on where another stopped."""
         rows = gather_rows(self.comm, rows_digest(list(train)))
-        return f"{self.settings} {type(self.task).__name__} {[digest.tobytes().hex() for digest in rows]}"
+        return f"{self.settings} {type(self.task).__name__} {self._named} {[digest.tobytes().hex() for digest in rows]}"
 
     def _agree_on_bfloat16(self) -> bool:
         """Under ``auto`` all ranks compute alike: in bfloat16 only where each of them has it."""

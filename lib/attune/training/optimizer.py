@@ -35,8 +35,8 @@ class Optimizer:
     def step(self, factor: float, divisor: float = 1.0) -> None:
         """Move the weights along their gradients, at so much of the peak rates, and drop the gradients.
 
-        Gradients are divided by ``divisor`` within the fused step: a pass of its own over them takes as long as a third of
-        the step.
+        Gradients are divided by ``divisor`` within the fused step: a pass of its own over them takes half as long as the
+        step.
         """
         some = next(iter(self.parameters.values()))
         self.inner.grad_scale = torch.tensor(divisor, dtype=torch.float32, device=some.device)  # type: ignore[attr-defined]

@@ -54,6 +54,7 @@ class RankJob:
     reader: str = "auto"  # petastorm, pyarrow or auto
     rival: str | None = None  # folder of the model in use, which is measured on the same test rows
     start: str | None = None  # folder of a model whose weights training starts from; None: the encoder's
+    identity: str = ""  # what makes this training another one than those of the same rows and loop, see ``Loop``
     settings_key: str = "train.<task>"  # where the settings of the task stand, for messages
 
 

@@ -51,7 +51,7 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     rows = {name: Rows.concatenate(parts) for name, parts in streams.items()}
     nothing = rows["train"].take(np.empty(0, np.int64))
     say = Reporter(Path(job.output)) if comm.rank == 0 else _say_nothing
-    loop = Loop(task, job.loop, comm, device, job.checkpoints)
+    loop = Loop(task, job.loop, comm, device, job.checkpoints, job.identity)
     # The weights that are new are drawn alike whatever the number of ranks; dropout differs on each.
     torch.manual_seed(int(np.random.SeedSequence([job.loop.seed, comm.rank]).generate_state(1)[0]))
     say(f"{describe_rows(rows, comm)}; {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
@@ -123,11 +123,8 @@ def _measure_rival(folder: str, encoder: str, task: Task, loop: Loop, rows: Rows
 
 
 def _alike(stored: Network, folder: str, network: Network, encoder: str) -> bool:
-    """Whether a stored network has the parts, labels and vocabulary of another, so that both understand the same rows.
-
-    Without an encoder rows hold numbers of a catalogue that is made anew for each training.
-    """
-    if not encoder or load_tokenizer(folder).to_str() != load_tokenizer(encoder).to_str():
+    """Whether a stored network has the parts, labels and vocabulary of another, so that both understand the same rows."""
+    if load_tokenizer(folder).to_str() != load_tokenizer(encoder).to_str():
         return False
     shapes = [{name: value.shape for name, value in one.state_dict().items()} for one in (stored, network)]
     return stored.kind == network.kind and stored.description() == network.description() and shapes[0] == shapes[1]

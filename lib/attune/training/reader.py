@@ -1,7 +1,7 @@
 """Pre-tokenised rows of one rank, read from plain Parquet: with petastorm, or with pyarrow where petastorm cannot go.
 
-Both deal out the same row groups, so a model does not depend on which of them read its rows. Each rank reads its own row groups and no others. It keeps its share in memory: 4 bytes a token and 8 a value, so about
-1 GB for 200 million tokens.
+Both deal out the same row groups, so a model does not depend on which of them read its rows. Each rank reads its own row
+groups and no others. It keeps its share in memory: 4 bytes a token and 8 a value, so about 1 GB for 200 million tokens.
 """
 
 import warnings

@@ -13,7 +13,7 @@ from attune.models.texts import review_text
 from attune.training.classification import Classification, classification_metrics
 from attune.training.driver import TrainedModel, limit_rows, replayed, training
 from attune.training.split import with_split, without_repeats
-from attune.training.tokenise import tokenise
+from attune.training.tokenise import token_column, training_rows
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -55,18 +55,20 @@ def train_sentiment(
 
     ``reviews`` has the columns of the table, and may have ``category``. Metrics: ``test`` over the held-out items,
     ``test_by_category``, ``valid`` and the course of the training. ``known``: the reviews that the model in use learned from,
-    of which ``replay_share`` are learned again. Raises InputError where reviews of one label are
-    missing or there are too few of them.
+    of which ``replay_share`` are learned again. Raises InputError where reviews of one label are missing or there are too few
+    of them.
     """
+    from pyspark.sql import functions as F
+
     task = settings.train.sentiment
     with training(settings, TASK, TASK, version, data_versions) as course:
-        tokenizer = course.tokenizer()
+        tokens = token_column(F.col("text"), course.tokenizer(), task.max_tokens)
         examples = sentiment_examples(reviews, task, settings.seed, before)
         if known is not None:
             examples = replayed(examples, known, "review_id", task.replay_share, settings.seed)
         categories = _check(examples, task)
-        examples = examples.withColumn("category_index", _index_of("category", categories))
-        rows = tokenise(examples, "text", ["label", "category_index"], "review_id", tokenizer, task.max_tokens)
+        values = {"label": F.col("label"), "category_index": _index_of("category", categories)}
+        rows = training_rows(examples, "review_id", tokens, values)
         rows = limit_rows(rows, "train", task.max_examples, settings.seed)
         head = {"labels": LABELS, "dropout": task.dropout, "label_smoothing": task.label_smoothing}
         results = course.run(rows, Classification, head, ("label", "category_index"))

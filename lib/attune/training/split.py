@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from attune.models.texts import normalised
+from attune.schemas import SPLITS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-SPLITS = ("train", "valid", "test")
 _BUCKETS = 1_000_000
 
 

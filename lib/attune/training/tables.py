@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from attune.config import TrainTask
+from attune.config import GatedTask
 from attune.models.store import read_card
 from attune.training.driver import TrainedModel
 from attune.training.finetune import finetune
 from attune.training.next_item_model import train_next_item
 from attune.training.sentiment import train_sentiment
 from attune.training.text_match import items_with_text, positive_pairs, train_text_match
+from attune.training.tune import tune
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -81,15 +82,13 @@ def finetune_model(run: "Run") -> None:
 
 def tune_model(run: "Run") -> None:
     """Choose settings of finetune. Raises InputError where there is no table of texts."""
-    from attune.training.tune import tune
-
     texts = run.read("texts")
     found = tune(texts, run.settings, run.run_id, run.versions_read("texts"))
     run.metric("tune", found)
     run.log(f"best of {len(found['trials'])} trials: {found['best']['value']:.4f} with " + " ".join(found["set"]))
 
 
-def _learned_from(run: "Run", model: str, task: TrainTask, table: str) -> "DataFrame | None":
+def _learned_from(run: "Run", model: str, task: GatedTask, table: str) -> "DataFrame | None":
     """Rows of a table that the model in use learned from, where the task is to learn on from it."""
     if task.start_from == "encoder" or not run.models.has_latest(model):
         return None

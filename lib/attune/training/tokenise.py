@@ -1,6 +1,6 @@
 """Examples to pre-tokenised rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,15 +56,13 @@ def number_column(numbers: "Column") -> "Column":
     return udf(numbers)
 
 
-def tokenise(
-    examples: "DataFrame", text: str, value_columns: Sequence[str], key: str, tokenizer_file: str, max_tokens: int
-) -> "DataFrame":
-    """Rows for training: ``tokens`` of a text column, the value columns, ``split`` and ``row_key``; no text.
+def training_rows(examples: "DataFrame", key: str, tokens: "Column", values: "Mapping[str, Column]") -> "DataFrame":
+    """Rows for training: ``tokens``, columns of numbers, ``split`` and ``row_key``; no text.
 
     Texts in which the tokenizer knows nothing are left out.
     """
     from pyspark.sql import functions as F
 
-    tokens = token_column(F.col(text), tokenizer_file, max_tokens).alias("tokens")
-    rows = examples.select(F.xxhash64(key).alias(ROW_KEY), "split", *value_columns, tokens)
+    numbers = [column.alias(name) for name, column in values.items()]
+    rows = examples.select(F.xxhash64(key).alias(ROW_KEY), "split", *numbers, tokens.alias("tokens"))
     return rows.where(F.length("tokens") > 0)

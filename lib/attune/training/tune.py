@@ -106,6 +106,8 @@ class _Watcher:
 def _choose(trial: "optuna.Trial", name: str, space: Between | list[Any]) -> Any:
     if isinstance(space, list):
         return trial.suggest_categorical(name, space)
+    if isinstance(space.low, int) and isinstance(space.high, int):
+        return trial.suggest_int(name, space.low, space.high, log=space.log)
     return trial.suggest_float(name, space.low, space.high, log=space.log)
 
 

@@ -17,17 +17,19 @@ _MAX_CHARS_PER_WORD = 100
 
 def learn_vocabulary(
     texts: Iterable[str], vocab_size: int, lowercase: bool = True, strip_accents: bool = False,
-    min_frequency: int = 2, max_characters: int = 1000,
+    min_frequency: int = 2, max_characters: int | None = None,
 ) -> "Tokenizer":  # fmt: skip
     """WordPiece tokenizer with at most ``vocab_size`` pieces, learned from texts (Schuster and Nakajima 2012).
 
     Normalised as for BERT: Chinese characters stand alone, so no word segmentation is needed. Pieces come from pairs
     that occur ``min_frequency`` times. Words with a character that is not among the ``max_characters`` most frequent
-    ones teach nothing. The same texts, in any order, give the same tokenizer.
+    ones teach nothing; by default characters take up half of the vocabulary at most, for Chinese has thousands. The same texts, in any order, give the same tokenizer.
 
     Raises InputError where the texts hold no word, SettingsError where the characters alone exceed ``vocab_size``.
     """
     counts = _word_counts(texts, lowercase, strip_accents)
+    if max_characters is None:
+        max_characters = max(1, (vocab_size - len(SPECIAL)) // 2)
     counts, first, later = _with_known_characters(counts, max_characters)
     if not counts:
         raise InputError("a vocabulary was to be learned from texts without words: check the text column")
