@@ -66,7 +66,7 @@ def measure(name: str) -> dict[str, Any]:
         "peak_memory_gib": round(peak_bytes / 2**30, 2),
         "accounting": metrics.get("clean", {}).get("accounting"),
         "sentiment": _chosen(
-            metrics.get("train", {}).get("sentiment"), "test", "test_by_category", "rows_per_rank", "seconds_training"
+            metrics.get("train", {}).get("sentiment"), "test", "test_by", "rows_per_rank", "seconds_training"
         ),
         "text_match": _chosen(metrics.get("train", {}).get("text_match"), "valid", "untuned", "tuned", "rows_per_rank"),
         "recommend": metrics.get("evaluate", {}).get("recommend"),

@@ -93,6 +93,14 @@ def training() -> str:
         result = f"HR@10 {test['hr@10']:.4f}, nDCG@10 {test['ndcg@10']:.4f} (popularity {popular['ndcg@10']:.4f})"
         what = f"Amazon Beauty, each user's last item among all {found['items']:,}"
         lines.append(f"| next item | {what} | {result} | {found['seconds_training'] / 60:.0f} min |")
+    if _has("texts_chnsenticorp"):
+        found = _read("texts_chnsenticorp")
+        with_it, without = (found[name]["test"]["accuracy"] for name in ("pretrained", "not_pretrained"))
+        seconds = found["seconds_of_pretraining"] + found["pretrained"]["seconds_training"]
+        result = f"accuracy {with_it:.4f}, without its pre-training {without:.4f}"
+        lines.append(
+            f"| a Chinese BERT from its training texts | ChnSentiCorp: test set | {result} | {seconds / 60:.0f} min |"
+        )
     if not _has("training"):
         return "\n".join([*lines, ""])
     speed = _read("training")
@@ -106,6 +114,9 @@ def training() -> str:
         f"{sets['banking77']['of_memory']:.2f} of the speed ({speed['date']}, seed {speed['seed']}, "
         f"{speed['machine']['cores']} cores)."
     )
+    if _has("ranks"):
+        ranks = _read("ranks")
+        said += f" Two Horovod ranks train as fast as {ranks['ratio']:.2f} of two processes that share nothing ({ranks['date']})."
     return "\n".join([*lines, "", said, ""])
 
 

@@ -6,15 +6,31 @@ from attune.recommend.tables import read_inputs
 from attune.recommend.train import train_ranker
 from attune.run import Run, job
 from attune.scoring.tables import update_embeddings, update_sentiment
-from attune.training.tables import train_next_item_model, train_sentiment_model, train_text_match_model
+from attune.training.tables import (
+    train_next_item_model,
+    train_response_model,
+    train_sentiment_model,
+    train_text_match_model,
+)
 
 
 @job(
-    reads=("reviews", "items", "events", "users", "examples", "user_features", "item_features"),
+    reads=(
+        "reviews",
+        "items",
+        "item_history",
+        "events",
+        "impressions",
+        "users",
+        "examples",
+        "user_features",
+        "item_features",
+    ),
     writes=(
         "models/sentiment",
         "models/text_match",
         "models/next_item",
+        "models/response",
         "models/ranker",
         "review_sentiment",
         "embeddings",
@@ -30,6 +46,7 @@ def train(run: Run) -> None:
     update_sentiment(run)
     update_embeddings(run)
     train_next_item_model(run)
+    train_response_model(run)
     if not run.has("events"):
         run.skip("ranker", "there are no events")
         return

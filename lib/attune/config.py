@@ -353,6 +353,10 @@ class NextItemTask(TrainTask):
     text_vectors: bool
 
 
+class ResponseTask(EncoderTask):
+    enabled: bool
+
+
 class FromScratch(Settings):
     layers: Count
     width: Count
@@ -404,6 +408,7 @@ class Train(Settings):
     encoder: str
     launcher: Literal["horovod", "horovodrun", "torch", "single"]
     num_ranks: Count
+    min_ranks: Count | None
     hosts: str | None
     threads_per_rank: Count | None
     precision: Literal["auto", "float32", "bfloat16"]
@@ -420,8 +425,19 @@ class Train(Settings):
     sentiment: SentimentTask
     text_match: TextMatchTask
     next_item: NextItemTask
+    response: ResponseTask
     finetune: Finetune
     tune: Tune
+
+    @model_validator(mode="after")
+    def _fewer_ranks(self) -> "Train":
+        if self.min_ranks is None:
+            return self
+        if self.launcher != "horovod":
+            raise ValueError(f"min_ranks is for launcher horovod, but launcher is {self.launcher}: set min_ranks=null")
+        if self.min_ranks > self.num_ranks:
+            raise ValueError(f"min_ranks is {self.min_ranks}, above num_ranks {self.num_ranks}")
+        return self
 
     @model_validator(mode="after")
     def _can_be_tried(self) -> "Train":

@@ -35,13 +35,13 @@ def figures() -> Iterator[dict[str, Any]]:
         measured.save("faults_rank_killed", SEED, {"seconds_to_end": cases}, ("torch", "horovod", "pyspark"))
 
 
-def train(launcher: str, how: str, scratch: Path) -> dict[str, Any]:
+def train(launcher: str, how: str, scratch: Path, min_ranks: str = "") -> dict[str, Any]:
     """Outcome of a training by two ranks, of which one fails in a given way."""
     paths = os.pathsep.join([str(TESTS.parent / "lib"), str(TESTS)])
     environment = {**os.environ, "PYTHONPATH": paths, "MASTER": "local[2,4]", "SPARK_DRIVER_MEMORY": "1g"}
     program = "import sys; from training.dying import main; main(*sys.argv[1:])"
     done = subprocess.run(
-        [sys.executable, "-c", program, launcher, how, str(scratch)], env=environment, capture_output=True, text=True,
+        [sys.executable, "-c", program, launcher, how, str(scratch), min_ranks], env=environment, capture_output=True, text=True,
         timeout=400, check=False,
     )  # fmt: skip
     told = [line for line in done.stdout.splitlines() if line.startswith("OUTCOME ")]
@@ -94,3 +94,24 @@ def test_ranks_that_live_share_out_the_rows_and_learn(launcher: str, tmp_path: P
     outcome = train(launcher, "none", tmp_path)
     assert outcome["rows"] == [{"train": 200, "valid": 20}] * 2
     assert outcome["accuracy"] > 0.9
+
+
+def test_with_fewer_ranks_allowed_a_training_goes_on_to_the_same_end(tmp_path: Path) -> None:
+    """A rank is killed at its fifth step; what is learned is what an undisturbed training learns, from four steps on."""
+    whole, outcome = (
+        train("horovod", "none", tmp_path / "whole", "1"),
+        train("horovod", "kill once", tmp_path / "cut", "1"),
+    )
+    print(outcome)
+    assert whole["resumed"] == 0
+    assert outcome["resumed"] == 4
+    assert 1 <= len(outcome["rows"]) <= 2
+    assert sum(rows["train"] for rows in outcome["rows"]) == 400
+    for name in ("steps", "losses", "accuracy"):
+        assert outcome[name] == pytest.approx(whole[name], abs=2e-4), name
+
+
+def test_a_rank_that_dies_again_and_again_ends_a_training_that_allows_fewer(tmp_path: Path) -> None:
+    """Else a task that its machine cannot hold would be tried for ever."""
+    outcome = train("horovod", "kill", tmp_path, "2")
+    assert outcome["error"] in ("RankDiedError", "MissingError")

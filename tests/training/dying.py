@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ class Failing(Classification):
     def loss(self, batch: Batch, comm: Communicator) -> Loss:
         """The loss, or the failure."""
         self._step += 1
-        if self._step == self._at and comm.rank == self._rank and self._how != "none":
+        living = self._how == "none" or (self._how == "kill once" and self._trace.exists())
+        if self._step == self._at and comm.rank == self._rank and not living:
             print(LAST_WORDS, flush=True)
             time.sleep(2)  # let the launcher hear it
             self._fail()
@@ -42,7 +44,7 @@ class Failing(Classification):
 
     def _fail(self) -> None:
         self._trace.write_text(str(time.time()))
-        if self._how == "kill":
+        if self._how in ("kill", "kill once"):
             os.kill(os.getpid(), signal.SIGKILL)
         if self._how == "exit":
             os._exit(3)
@@ -85,18 +87,29 @@ def make_job(scratch: Path, task: Any, settings: Mapping[str, Any], num_rows: in
     )  # fmt: skip
 
 
-def main(launcher: str, how: str, scratch: str, reader: str = "auto") -> None:
-    """Train with two ranks, and print what came of it as one line of JSON."""
+def main(launcher: str, how: str, scratch: str, min_ranks: str = "") -> None:
+    """Train with two ranks, and print what came of it as one line of JSON.
+
+    With ``min_ranks`` a training goes on after a death, from a checkpoint of the step before.
+    """
     from attune.session import get_session
     from attune.training.launch import run_ranks
 
     trace = Path(scratch) / "failed_at"
+    trace.parent.mkdir(parents=True, exist_ok=True)
     spark = get_session("dying", {"spark.ui.enabled": False, "spark.ui.showConsoleProgress": False})
-    job = make_job(Path(scratch) / "job", Failing, {"how": how, "trace": str(trace)}, reader=reader)
+    job = make_job(Path(scratch) / "job", Failing, {"how": how, "trace": str(trace)})
+    if min_ranks:
+        loop = replace(job.loop, ranks=2, checkpoint_minutes=1e-9)
+        job = replace(job, loop=loop, checkpoints=str(Path(scratch) / "checkpoints"))
     began, told = time.time(), {}
     try:
-        results = run_ranks(job, spark, launcher, 2, 120)
-        told = {"rows": [dict(r.rows) for r in results], "accuracy": results[0].metrics["valid"]["accuracy"]}
+        results = run_ranks(job, spark, launcher, 2, 120, min_ranks=int(min_ranks) if min_ranks else None)
+        metrics = results[0].metrics
+        told = {
+            "rows": [dict(r.rows) for r in results], "accuracy": metrics["valid"]["accuracy"],
+            "losses": metrics["loss_by_quarter"], "steps": metrics["num_steps"], "resumed": metrics["resumed_at_step"],
+        }  # fmt: skip
     except (ValueError, RuntimeError) as error:
         told = {"error": type(error).__name__, "message": str(error), "notes": getattr(error, "__notes__", [])}
         if trace.exists():

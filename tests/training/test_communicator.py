@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 import torch
 
 from attune.training.classification import Classification
-from attune.training.communicator import Communicator, SingleProcess
+from attune.training.communicator import Communicator, SingleProcess, choose_numbers, take_new_number
 from attune.training.gradients import sum_gradients
 from attune.training.loop import Loop
 from attune.training.matching import Matching
@@ -63,6 +64,9 @@ class ThreadRank:
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         return torch.cat(self._threads.all(self.rank, rows))
+
+    def regroup(self) -> None:
+        """Nobody waits."""
 
     def close(self) -> None:
         """Nothing to leave."""
@@ -169,3 +173,43 @@ def test_only_touched_rows_of_a_table_travel_and_the_sums_are_the_same(few: bool
         for tensor, total in zip(found, expected, strict=True):
             torch.testing.assert_close(tensor, total)
     assert set(sizes) == {(4 if few else 40) * 3 + 5}
+
+
+def test_horovod_takes_no_number_that_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """horovod.run tells its ranks a cycle time of "(None,)", which Horovod reads as 0: its threads then never sleep."""
+    given = {"HOROVOD_CYCLE_TIME": "(None,)", "HOROVOD_CACHE_CAPACITY": "(None,)"}
+    assert choose_numbers(given) == {"HOROVOD_CYCLE_TIME": "10"}
+    assert choose_numbers({"HOROVOD_CYCLE_TIME": "2.5", "HOROVOD_CACHE_CAPACITY": "0"}) == {
+        "HOROVOD_CYCLE_TIME": "2.5", "HOROVOD_CACHE_CAPACITY": "0",
+    }  # fmt: skip
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert choose_numbers(given) == {}, "between GPUs the time of Horovod's own choice counts"
+
+
+@pytest.mark.parametrize("answer", ["0, 1, 0, 1, 0, 1", "-1,-1,-1,-1,-1,-1"])
+def test_a_rank_whose_partner_was_lost_asks_for_its_new_number(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Driver(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing to say."""
+
+    with HTTPServer(("127.0.0.1", 0), Driver) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        told = {"GLOO_RENDEZVOUS_ADDR": "127.0.0.1", "GLOO_RENDEZVOUS_PORT": str(server.server_port), "HOSTNAME": "h",
+                "RANK": "1", "SIZE": "2", "LOCAL_RANK": "0", "LOCAL_SIZE": "1", "CROSS_RANK": "1", "CROSS_SIZE": "2"}  # fmt: skip
+        for name, value in told.items():
+            monkeypatch.setenv(f"HOROVOD_{name}", value)
+        if answer.startswith("-1"):
+            with pytest.raises(RuntimeError, match="no more use"):
+                take_new_number()
+        else:
+            take_new_number()
+            assert (os.environ["HOROVOD_RANK"], os.environ["HOROVOD_SIZE"]) == ("0", "1")
+    assert asked == ["/rank_and_size/h:0"]

@@ -69,6 +69,10 @@ def test_a_file_of_texts_becomes_a_classifier(spark: "SparkSession", finetuning:
     card = read_card(folder)
     assert card["metrics"]["test"]["num"] == 100
     assert card["metrics"]["test"]["accuracy"] > 0.9
+    by_label = card["metrics"]["test_by"]["label"]
+    assert {label: found["num"] for label, found in by_label.items()} == {"bad": 50, "good": 50}
+    right = sum(found["accuracy"] for found in by_label.values()) / 2
+    assert right == pytest.approx(card["metrics"]["test"]["accuracy"])
     assert [part["train"] > 0 for part in card["rows_per_rank"]] == [True, True]
     assert card["data_versions"] == {"texts": 0}
     assert describe_network(folder)["labels"] == ["bad", "good"]

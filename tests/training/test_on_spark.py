@@ -9,7 +9,7 @@ import pytest
 from attune import config
 from attune.errors import InputError, SettingsError
 from attune.models.store import ModelStore, read_card
-from attune.training.driver import training
+from attune.training.driver import TrainedModel, training
 from attune.training.launch import task_slots
 from attune.training.sentiment import sentiment_examples, train_sentiment
 from attune.training.text_match import positive_pairs, train_text_match
@@ -65,7 +65,9 @@ def test_two_horovod_ranks_read_different_rows_and_learn(spark: "SparkSession", 
         assert shards["tokens_of_largest_group"] - shards["tokens_of_smallest_group"] <= 2 * 64
     assert model.metrics["test"]["accuracy"] > 0.9
     assert model.metrics["test"]["num"] == counts["test"]
-    assert set(model.metrics["test_by_category"]) == {"Home"}
+    by_category = model.metrics["test_by"]["category"]
+    assert by_category["Home"] == model.metrics["test"], "all are of one category"
+    assert model.metrics["test_by"]["language"] == {}
     assert model.promoted
     assert ModelStore(settings.workspace).latest("sentiment") == model.folder
     assert read_card(model.folder)["data_versions"] == {"reviews": 4}
@@ -81,10 +83,18 @@ def test_two_horovod_ranks_read_different_rows_and_learn(spark: "SparkSession", 
 def test_the_other_launchers_and_readers_learn_the_same(
     spark: "SparkSession", settings: config.Config, launcher: str, reader: str
 ) -> None:
-    """In two ranks each; what differs is only how they are started, how they add up and what reads the rows."""
-    train = settings.train.model_copy(update={"launcher": launcher, "reader": reader, "tracking": []})
-    model = train_sentiment(reviews(spark), settings.model_copy(update={"train": train}), "v1")
+    """In two ranks each, and in one that goes through the parts of both, dropout included: what differs is how ranks are
+    started, how they add up and what reads the rows."""
+
+    def train(version: str, **changed: object) -> TrainedModel:
+        own = settings.train.model_copy(update={"tracking": [], "reader": reader, **changed})
+        return train_sentiment(reviews(spark), settings.model_copy(update={"train": own}), version)
+
+    model, alone = train("v1", launcher=launcher), train("v2", launcher="single", accumulation=2)
     assert len(model.rows_per_rank) == 2
+    assert len(alone.rows_per_rank) == 1
+    assert settings.train.sentiment.dropout > 0
+    assert model.metrics["loss_by_quarter"] == pytest.approx(alone.metrics["loss_by_quarter"], abs=2e-4)
     assert model.metrics["test"]["accuracy"] > 0.9
     assert model.promoted
 

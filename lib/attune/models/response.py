@@ -23,7 +23,7 @@ class ResponseModel(EncoderNetwork):
 
     ``means`` and ``deviations`` standardise the features; one that does not vary counts as it is. A feature that is
     nan becomes 0, its mean, and an indicator beside it becomes 1. A text without tokens has a vector of its own, which
-    is learned. ``slope`` and ``intercept`` turn a logit into a calibrated one (``attune.training.calibration``).
+    is learned. ``features``: their names, for whoever asks later. ``slope`` and ``intercept`` turn a logit into a calibrated one (``attune.training.calibration``).
 
     Raises SettingsError where there are not as many means as deviations.
     """
@@ -32,13 +32,14 @@ class ResponseModel(EncoderNetwork):
 
     def __init__(
         self, encoder: "PreTrainedModel", means: Sequence[float], deviations: Sequence[float], hidden: int = 64,
-        dropout: float = 0.1,
+        dropout: float = 0.1, features: Sequence[str] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         if len(means) != len(deviations):
             raise SettingsError(f"{len(means)} means, but {len(deviations)} deviations: give one of each a feature")
         self.encoder = encoder
         self.means, self.deviations, self.hidden = list(means), list(deviations), hidden
+        self.features = list(features)
         self.slope, self.intercept = 1.0, 0.0
         width = int(encoder.config.hidden_size)
         self.no_text = nn.Parameter(torch.zeros(width))
@@ -53,14 +54,17 @@ class ResponseModel(EncoderNetwork):
 
     def description(self) -> dict[str, Any]:
         """Standardisation, size and calibration."""
-        names = ("means", "deviations", "hidden", "slope", "intercept")
+        names = ("features", "means", "deviations", "hidden", "slope", "intercept")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_folder(cls, folder: Path, description: Mapping[str, Any]) -> Self:
         """Network as stored, its weights yet to be filled in."""
         encoder = encoder_from_config(folder)
-        network = cls(encoder, description["means"], description["deviations"], int(description["hidden"]))
+        network = cls(
+            encoder, description["means"], description["deviations"], int(description["hidden"]),
+            features=description["features"],
+        )  # fmt: skip
         network.slope, network.intercept = float(description["slope"]), float(description["intercept"])
         return network
 

@@ -44,7 +44,7 @@ class Checkpoints:
 
     Args:
         folder: made when first needed; None keeps nothing.
-        identity: whatever must be the same for a training to go on: settings, rows and ranks.
+        identity: whatever must be the same for a training to go on: settings, rows and streams.
     """
 
     def __init__(self, folder: str | None, identity: str, every_seconds: float,
@@ -105,13 +105,12 @@ class Checkpoints:
         return self._folder is not None
 
 
-def rows_digest(streams: list[Rows]) -> np.ndarray:
-    """SHA-256 of a rank's rows, uint8 (1, 32)."""
+def rows_digest(rows: Rows) -> np.ndarray:
+    """SHA-256 of rows, uint8 (32,)."""
     digest = hashlib.sha256()
-    for rows in streams:
-        for name in sorted(rows.tokens):
-            digest.update(rows.tokens[name].offsets.tobytes())
-            digest.update(rows.tokens[name].flat.tobytes())
-        for name in sorted(rows.values):
-            digest.update(np.ascontiguousarray(rows.values[name]).tobytes())
-    return np.frombuffer(digest.digest(), np.uint8)[None, :].copy()
+    for name in sorted(rows.tokens):
+        digest.update(rows.tokens[name].offsets.tobytes())
+        digest.update(rows.tokens[name].flat.tobytes())
+    for name in sorted(rows.values):
+        digest.update(np.ascontiguousarray(rows.values[name]).tobytes())
+    return np.frombuffer(digest.digest(), np.uint8).copy()

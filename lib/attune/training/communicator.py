@@ -3,9 +3,11 @@
 import datetime as dt
 import os
 import socket
+import time
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+from urllib.request import urlopen
 
 import numpy as np
 import torch
@@ -14,6 +16,12 @@ STALL_SHUTDOWN_SECONDS = 300
 """A rank that waits so long for another is stopped: a collective operation that not all ranks reach never ends."""
 
 _BUCKET_BYTES = 32 << 20
+_HOROVOD_NUMBERS = ("HOROVOD_CYCLE_TIME", "HOROVOD_CACHE_CAPACITY")
+_CPU_CYCLE_MILLISECONDS = 10
+"""How often Horovod's threads look for work: a round of messages each time, on the cores that compute."""
+_POLL_SECONDS = 0.0005
+REJOINS = "ATTUNE_REJOINS"
+"""Variable that is set in a process which takes the place of one that lost a partner."""
 
 
 class Communicator(Protocol):
@@ -44,6 +52,9 @@ class Communicator(Protocol):
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows of all ranks, in rank order. All but the first dimension are equal; a rank may have no rows."""
 
+    def regroup(self) -> None:
+        """A checkpoint was kept: a good time for ranks that wait to join, which ends the training under way by an error."""
+
     def close(self) -> None:
         """Leave the group; ranks that still wait for this one fail instead of waiting for ever."""
 
@@ -66,6 +77,9 @@ class SingleProcess:
         """The rows themselves."""
         return rows
 
+    def regroup(self) -> None:
+        """Nobody waits."""
+
     def close(self) -> None:
         """Nothing to leave."""
 
@@ -74,6 +88,10 @@ class HorovodRanks:
     """Ranks started by Horovod."""
 
     def __init__(self) -> None:
+        chosen = choose_numbers(os.environ)
+        for name in _HOROVOD_NUMBERS:
+            os.environ.pop(name, None)
+        os.environ.update(chosen)
         os.environ.setdefault("HOROVOD_STALL_SHUTDOWN_TIME_SECONDS", str(STALL_SHUTDOWN_SECONDS))
         import horovod.torch as hvd
 
@@ -87,27 +105,56 @@ class HorovodRanks:
     def sum_(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace tensors by their sums over the ranks."""
         whole = [tensor.contiguous() for tensor in tensors]
-        self._hvd.grouped_allreduce_(whole, op=self._hvd.Sum)
-        for tensor, total in zip(tensors, whole, strict=True):
-            if total is not tensor:
-                tensor.copy_(total)
+        self._wait(self._hvd.grouped_allreduce_async_(whole, name=f"sum.{len(whole)}", op=self._hvd.Sum))
+        _copy_back(tensors, whole)
 
     def broadcast_(self, tensors: Sequence[torch.Tensor]) -> None:
         """Replace tensors by those of rank 0."""
-        for tensor in tensors:
-            whole = tensor.contiguous()  # the tensor itself, but for one that lies transposed
-            self._hvd.broadcast_(whole, 0)
-            if whole is not tensor:
-                tensor.copy_(whole)
+        whole = [tensor.contiguous() for tensor in tensors]  # the tensor itself, but for one that lies transposed
+        for handle in [self._hvd.broadcast_async_(tensor, 0, name=f"from_first.{n}") for n, tensor in enumerate(whole)]:
+            self._wait(handle)
+        _copy_back(tensors, whole)
 
     def gather(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows of all ranks, in rank order."""
-        gathered: torch.Tensor = self._hvd.allgather(rows.contiguous())
+        gathered: torch.Tensor = self._wait(self._hvd.allgather_async(rows.contiguous(), name="gather"))
         return gathered
+
+    def _wait(self, handle: int) -> Any:
+        """What an operation gives, once it is done. Horovod's own wait spins on a core that other ranks need."""
+        while not self._hvd.poll(handle):
+            time.sleep(_POLL_SECONDS)
+        return self._hvd.synchronize(handle)
+
+    def regroup(self) -> None:
+        """Nobody waits."""
 
     def close(self) -> None:
         """Leave the group."""
         self._hvd.shutdown()
+
+
+class ElasticRanks(HorovodRanks):
+    """Ranks that Horovod started in a group that others leave and join.
+
+    Horovod 0.28.1 cannot start a second time in a process that lost a partner (a segmentation fault), so a rank goes on in
+    a fresh process, which asks the driver for its new number as Horovod itself would.
+    """
+
+    def __init__(self) -> None:
+        from horovod.common.elastic import ObjectState, notification_manager
+
+        if os.environ.get(REJOINS):
+            take_new_number()
+        super().__init__()
+        # Of nothing: checkpoints hold what counts.
+        self._state = ObjectState(self._hvd.broadcast_object, self._hvd.rank)
+        notification_manager.init()
+        notification_manager.register_listener(self._state)
+
+    def regroup(self) -> None:
+        """Raise HostsUpdatedInterrupt on all ranks where others wait."""
+        self._state.check_host_updates()
 
 
 class TorchRanks:
@@ -157,9 +204,40 @@ class TorchRanks:
         self._dist.all_gather(pieces, padded)
         return torch.cat([piece[: int(count)] for piece, count in zip(pieces, counts, strict=True)])
 
+    def regroup(self) -> None:
+        """Nobody waits."""
+
     def close(self) -> None:
         """Leave the group."""
         self._dist.destroy_process_group()
+
+
+def choose_numbers(told: Mapping[str, str]) -> dict[str, str]:
+    """Horovod's numbers for its background thread: those that a rank was told, where they are numbers.
+
+    horovod.run 0.28.1 tells its ranks "(None,)", which Horovod reads as 0: its thread then exchanges messages without a
+    pause, and two ranks on two cores take half as long again.
+    """
+    known = {name: told[name] for name in _HOROVOD_NUMBERS if told.get(name, "").replace(".", "", 1).isdigit()}
+    return known if torch.cuda.is_available() else {"HOROVOD_CYCLE_TIME": str(_CPU_CYCLE_MILLISECONDS), **known}
+
+
+def take_new_number() -> None:
+    """Ask for this rank's number and the sizes of the group; the answer comes once all ranks that are left have asked."""
+    own = os.environ
+    server = f"http://{own['HOROVOD_GLOO_RENDEZVOUS_ADDR']}:{own['HOROVOD_GLOO_RENDEZVOUS_PORT']}"
+    with urlopen(f"{server}/rank_and_size/{own['HOROVOD_HOSTNAME']}:{own['HOROVOD_LOCAL_RANK']}") as answer:
+        numbers = answer.read().decode().split(",")
+    names = ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE", "CROSS_RANK", "CROSS_SIZE")
+    own.update({f"HOROVOD_{name}": number.strip() for name, number in zip(names, numbers, strict=True)})
+    if own["HOROVOD_RANK"] == "-1":
+        raise RuntimeError("Horovod has no more use for this rank")
+
+
+def _copy_back(tensors: Sequence[torch.Tensor], whole: Sequence[torch.Tensor]) -> None:
+    for tensor, result in zip(tensors, whole, strict=True):
+        if result is not tensor:
+            tensor.copy_(result)
 
 
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:

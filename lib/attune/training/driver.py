@@ -83,11 +83,11 @@ class Training:
 
     def run(
         self, rows: "DataFrame", task: Callable[..., Task], arguments: Mapping[str, Any],
-        report_columns: tuple[str, ...] = (), encoder: str | None = None,
+        slices: Mapping[str, Sequence[str]] | None = None, encoder: str | None = None,
     ) -> list[RankResult]:  # fmt: skip
         """Write pre-tokenised rows, and train on them with all ranks. Raises InputError where there are too few.
 
-        ``encoder`` takes the place of that of the settings. A training of the same settings on the same rows that was cut
+        ``slices``: columns by whose values the test rows are measured apart, see ``RankJob``. ``encoder`` takes the place of that of the settings. A training of the same settings on the same rows that was cut
         off goes on from its last checkpoint. Metrics of the results tell the ``shards`` of each split.
         """
         train = self.settings.train
@@ -108,10 +108,10 @@ class Training:
             data={split: folder_url(self.scratch / "rows" / f"split={split}") for split in shards},
             written={split: (written.rows, written.tokens) for split, written in shards.items()},
             output=str(self.output),
-            loop=loop_settings(self.settings, self.config),
+            loop=replace(loop_settings(self.settings, self.config), ranks=num_ranks),
             checkpoints=str(self._checkpoints),
             threads=train.threads_per_rank,
-            report_columns=report_columns,
+            slices=slices or {},
             fusion_mb=train.fusion_mb,
             reader=train.reader,
             identity=self._identity(arguments, encoder),
@@ -123,8 +123,9 @@ class Training:
         tracked_run = TrackedRun(self.name, self.version, params, self.data_versions)
         with tracked(train.tracking, self.settings.workspace, tracked_run, self.watcher) as tracker:
             results = run_ranks(
-                job, rows.sparkSession, train.launcher, num_ranks, train.start_timeout_seconds, train.hosts, tracker
-            )
+                job, rows.sparkSession, train.launcher, num_ranks, train.start_timeout_seconds, train.hosts, tracker,
+                train.min_ranks,
+            )  # fmt: skip
             tracker.metrics(results[0].metrics)
         shutil.rmtree(self._checkpoints, ignore_errors=True)
         told = {"shards": {split: written.summary() for split, written in shards.items()}}

@@ -40,6 +40,7 @@ class Lesson:
     arguments: dict[str, Any]
     examples: "DataFrame"
     values: "Mapping[str, Column]" = field(default_factory=dict)  # columns of numbers that a row has
+    slices: Mapping[str, list[str]] = field(default_factory=dict)  # those of them that test texts are measured by
 
 
 def finetune(
@@ -50,7 +51,7 @@ def finetune(
 
     ``known``: the texts that the model in use learned from, of which ``replay_share`` are learned again; ``watcher`` is told
     of the curves. The model is used if it passes ``min_score`` and does not do worse than the one in use. Metrics: ``test``,
-    where there are test texts; ``valid``, and the course of the training. Raises InputError where the labels cannot be
+    where there are test texts, and of single labels ``test_by``; ``valid``, and the course of the training. Raises InputError where the labels cannot be
     learned.
     """
     from pyspark.sql import functions as F
@@ -68,7 +69,7 @@ def finetune(
             tokens = pair_column(F.col("text"), F.col("other_text"), tokenizer, task.max_tokens)
         rows = training_rows(lesson.examples, "text_id", tokens, lesson.values)
         rows = limit_rows(rows, "train", task.max_examples, settings.seed)
-        results = course.run(rows, lesson.task, lesson.arguments, encoder=encoder)
+        results = course.run(rows, lesson.task, lesson.arguments, lesson.slices, encoder)
         metrics: dict[str, Any] = dict(results[0].metrics)
         chosen_by: str = lesson.task.chosen_by  # type: ignore[attr-defined]
         refusal, verdict = _gate(metrics, chosen_by, task.min_score)
@@ -108,7 +109,7 @@ def _classification(texts: "DataFrame", task: Finetune) -> Lesson:
     arguments = {"labels": labels, "dropout": task.dropout, "label_smoothing": task.label_smoothing,
                  "label_weights": weights}  # fmt: skip
     examples = examples.join(F.broadcast(numbered), "label")
-    return Lesson(Classification, arguments, examples, {"label": F.col("label_index")})
+    return Lesson(Classification, arguments, examples, {"label": F.col("label_index")}, {"label": labels})
 
 
 def _multi_label(texts: "DataFrame", task: Finetune) -> Lesson:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attune.errors import SettingsError
 from attune.training.communicator import SingleProcess
-from attune.training.launchers.horovod import run_on_hosts, run_on_spark
+from attune.training.launchers.horovod import run_elastic, run_on_hosts, run_on_spark
 from attune.training.launchers.torch import run_with_distributor
 from attune.training.plan import RankJob, RankResult
 from attune.training.progress import POINTS_FILE, PROGRESS_FILE, Point
@@ -26,10 +26,11 @@ _log = logging.getLogger("attune")
 
 def run_ranks(
     job: RankJob, spark: "SparkSession", launcher: str, num_ranks: int, start_timeout_seconds: int,
-    hosts: str | None = None, tracker: Tracker | None = None,
+    hosts: str | None = None, tracker: Tracker | None = None, min_ranks: int | None = None,
 ) -> list[RankResult]:  # fmt: skip
     """Train on all ranks and wait for them; results in rank order. Curves go to ``tracker`` while training runs.
 
+    With ``min_ranks`` and the launcher horovod a training goes on without ranks that die, as long as so many live.
     Raises SettingsError where there are fewer places than ranks, MissingError where a package is missing or the ranks
     do not start in time, what a rank raised, its traceback in the notes, and RankDiedError where one died.
     """
@@ -41,6 +42,8 @@ def run_ranks(
         if launcher == "torch":
             return run_with_distributor(job, spark, num_ranks, start_timeout_seconds)
         _check_slots(spark, num_ranks)
+        if min_ranks is not None:
+            return run_elastic(job, spark, num_ranks, min_ranks, start_timeout_seconds)
         return run_on_spark(job, spark, num_ranks, start_timeout_seconds)
 
 

@@ -2,9 +2,9 @@
 
 What holds for several ranks: the gradients of a step are those of the mean loss over the global batch, the union of
 the ranks' batches, whatever their sizes. Rows come in streams (``plan.own_streams``) that do not depend on how many ranks
-there are, so with dropout off one rank that goes through two streams learns what two ranks with one each learn, up to
-rounding. Everything that is drawn follows from the seed and the state of the generators, which checkpoints keep: on a CPU
-a training that was cut off and goes on ends with the same weights, bit for bit.
+there are, and what is drawn while one is learned from follows from the seed, the step and the stream. So one rank that
+goes through two streams learns what two ranks with one each learn, up to rounding, and on a CPU a training that was cut
+off and goes on ends with the same weights, bit for bit.
 """
 
 import time
@@ -24,13 +24,20 @@ from attune.training.checkpoint import Checkpoints, Progressed, rows_digest
 from attune.training.communicator import Communicator, gather_rows
 from attune.training.gradients import large_tables, sum_gradients
 from attune.training.optimizer import Optimizer
-from attune.training.plan import LoopSettings, learning_rate_factor, own_streams, pad_epochs, stream_batches
+from attune.training.plan import (
+    LoopSettings,
+    learning_rate_factor,
+    own_streams,
+    pad_epochs,
+    stream_batches,
+    stream_seed,
+)
 from attune.training.progress import Progress
 from attune.training.reader import Rows
 from attune.training.task import Batch, Task, lengths_for_batching, take_batch
 
 EVALUATION_TOKENS_PER_BATCH = 16384
-_WEIGHTS, _BEST, _OPTIMIZER, _RANDOM = "weights/", "best/", "optimizer/", "random/"
+_WEIGHTS, _BEST, _OPTIMIZER = "weights/", "best/", "optimizer/"
 
 
 @dataclass
@@ -76,6 +83,7 @@ class Loop:
         self._trained = list(self._optimizer.parameters.values())
         tables = large_tables(task.network)
         self._sparse = [parameter in tables for parameter in self._trained]
+        self._streams = own_streams(settings, comm.rank, comm.size)
         self._folder, self._named = checkpoints, identity
 
     def fit(
@@ -100,7 +108,7 @@ class Loop:
             for parts in plan[at.epoch][at.step :]:
                 batches = [take_batch(rows, part, self.task.network.pad_id, self.device) for part in parts]
                 factor = learning_rate_factor(len(at.losses), num_steps, self.settings.warmup_share)
-                loss, num_rows, tokens, due = self.step(batches, factor, checkpoints.due())
+                loss, num_rows, tokens, due = self.step(batches, factor, checkpoints.due(), len(at.losses))
                 at.losses.append(loss)
                 at.step += 1
                 progress.step(loss, num_rows, tokens, self.settings.learning_rate * factor)
@@ -124,16 +132,17 @@ class Loop:
         )  # fmt: skip
 
     def step(
-        self, batches: Sequence[Batch], rate_factor: float = 1.0, due: bool = False
+        self, batches: Sequence[Batch], rate_factor: float = 1.0, due: bool = False, number: int = 0
     ) -> tuple[float, int, int, bool]:
         """One optimiser step on the global batch: the batches of all streams, gone through one after the other on each rank.
 
-        Returns its mean loss, the rows and tokens in it, and whether ``due`` was true on rank 0. Raises SettingsError where
+        ``number`` counts the steps before it, for what is drawn. Returns its mean loss, the rows and tokens in it, and whether ``due`` was true on rank 0. Raises SettingsError where
         the loss or the gradient is no longer a number; all ranks raise together.
         """
         self.task.network.train()
         sums = np.zeros(4)
-        for batch in batches:
+        for stream, batch in zip(self._streams, batches, strict=True):
+            torch.manual_seed(stream_seed(self.settings, number, stream))
             with autocast(self.device, self.bfloat16):
                 loss = self.task.loss(batch, self.comm)
             if loss.objective is not None:
@@ -200,11 +209,10 @@ class Loop:
 
         All streams of all ranks have as many steps as the one that has most.
         """
-        size, streams = self.comm.size, own_streams(self.settings, self.comm.rank, self.comm.size)
         starts = np.cumsum([0, *map(len, train)])
         planned = []
-        for number, rows, start in zip(streams, train, starts[:-1], strict=True):
-            epochs = stream_batches(lengths_for_batching(rows), self.settings, number, size)
+        for number, rows, start in zip(self._streams, train, starts[:-1], strict=True):
+            epochs = stream_batches(lengths_for_batching(rows), self.settings, number, self.comm.size)
             planned.append([[batch + start for batch in batches] for batches in epochs])
         own = np.array([[len(batches) for batches in epochs] for epochs in planned], np.int64)
         most = gather_rows(self.comm, own).max(axis=0).tolist()
@@ -244,21 +252,24 @@ class Loop:
         return patience is not None and at.epoch - at.gained_epoch >= patience
 
     def _keep(self, checkpoints: Checkpoints, at: Progressed, best: dict[str, torch.Tensor]) -> None:
-        generators = self.comm.gather(_random_state(self.device)[None, :])
         if self.comm.rank == 0:
             parts = {_WEIGHTS: self.task.network.state_dict(), _BEST: best, _OPTIMIZER: self._optimizer.state()}
-            tensors = {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
-            checkpoints.write(at, {**tensors, _RANDOM: generators})
+            checkpoints.write(
+                at, {prefix + name: value for prefix, part in parts.items() for name, value in part.items()}
+            )
+        self.comm.regroup()
 
     def _restore(self, tensors: Mapping[str, torch.Tensor]) -> None:
         self.task.network.load_state_dict(_part(tensors, _WEIGHTS))
         self._optimizer.restore(_part(tensors, _OPTIMIZER))
-        _set_random_state(tensors[_RANDOM][self.comm.rank], self.device)
 
     def _identity(self, train: Sequence[Rows]) -> str:
         """What must be the same for a training to go on where another stopped."""
-        rows = gather_rows(self.comm, rows_digest(list(train)))
-        return f"{self.settings} {type(self.task).__name__} {self._named} {[digest.tobytes().hex() for digest in rows]}"
+        numbered = gather_rows(self.comm, np.array(self._streams, np.int64))
+        digests = gather_rows(self.comm, np.stack([rows_digest(rows) for rows in train]))[np.argsort(numbered)]
+        return (
+            f"{self.settings} {type(self.task).__name__} {self._named} {[digest.tobytes().hex() for digest in digests]}"
+        )
 
     def _agree_on_bfloat16(self) -> bool:
         """Under ``auto`` all ranks compute alike: in bfloat16 only where each of them has it."""
@@ -269,19 +280,6 @@ class Loop:
 
 def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _random_state(device: torch.device) -> torch.Tensor:
-    """State of the generators that a rank draws from, uint8."""
-    cpu = torch.get_rng_state()
-    return torch.cat([cpu, torch.cuda.get_rng_state(device)]) if device.type == "cuda" else cpu
-
-
-def _set_random_state(state: torch.Tensor, device: torch.device) -> None:
-    size = len(torch.get_rng_state())
-    torch.set_rng_state(state[:size].clone())  # a copy is aligned, as the generator expects it
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state[size:].clone(), device)
 
 
 def _copy(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
 """Settings of one training, as plain values that travel to the ranks, and the plan of its steps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,8 @@ class LoopSettings:
     patience: int | None = None
     lora_rank: int = 0
     optimizer: str = "adamw"
-    accumulation: int = 1
+    accumulation: int = 1  # streams of rows for each rank
+    ranks: int | None = None  # that the streams are made for; None: as many as there are
     compression: str = "none"
     gradient_checkpointing: bool = False
     compile: bool = False
@@ -49,7 +50,10 @@ class RankJob:
     loop: LoopSettings
     checkpoints: str | None = None  # folder to go on from where a run was cut off; None: nothing is kept
     threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there
-    report_columns: tuple[str, ...] = ()  # value columns to return with the outputs of the test rows; none: no outputs
+    slices: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # value column -> names of its numbers, from 0, that
+    # the test rows are measured by; rows of other numbers are in no slice
     fusion_mb: int = 64  # MiB of gradients that Horovod sends together
     reader: str = "auto"  # petastorm, pyarrow or auto
     rival: str | None = None  # folder of the model in use, which is measured on the same test rows
@@ -65,22 +69,32 @@ class RankResult:
     rank: int
     rows: Mapping[str, int] = field(default_factory=dict)  # split -> rows that this rank read
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    test: Mapping[str, np.ndarray] = field(default_factory=dict)  # of rank 0: outputs and values of the test rows
     error: Exception | None = None
     traceback: str = ""
 
 
 def own_streams(settings: LoopSettings, rank: int, size: int) -> list[int]:
-    """Streams of rows that a rank draws from, of ``accumulation * size`` in all.
+    """Streams of rows that a rank draws from.
 
     A global batch is made of a part of every stream, and a stream holds the same rows however many ranks there are. So
-    one rank that goes through two parts before each step (accumulation 2) learns what two ranks of one part each learn.
+    one rank that goes through two parts before each step (accumulation 2) learns what two ranks of one part each learn,
+    and a training goes on as it was when a rank is lost and the others take over its streams.
 
     >>> settings = LoopSettings(1, 1, 1, 1, 0, 0, 1, accumulation=2)
     >>> own_streams(settings, 1, 3)
     [1, 4]
     """
-    return list(range(rank, settings.accumulation * size, size))
+    return list(range(rank, num_streams(settings, size), size))
+
+
+def num_streams(settings: LoopSettings, size: int) -> int:
+    """Streams of rows in all, of so many ranks."""
+    return settings.accumulation * (settings.ranks or size)
+
+
+def stream_seed(settings: LoopSettings, step: int, stream: int) -> int:
+    """Seed of what is drawn while a stream's part of a step is learned, such as dropout: the same on whatever rank."""
+    return int(np.random.SeedSequence([settings.seed, step, stream]).generate_state(1, np.uint64)[0])
 
 
 def stream_batches(lengths: np.ndarray, settings: LoopSettings, stream: int, size: int) -> list[list[np.ndarray]]:
@@ -88,7 +102,7 @@ def stream_batches(lengths: np.ndarray, settings: LoopSettings, stream: int, siz
 
     Streams may give different numbers of batches; ``pad_epochs`` makes them equal.
     """
-    budget = max(1, settings.tokens_per_batch // (settings.accumulation * size))
+    budget = max(1, settings.tokens_per_batch // num_streams(settings, size))
     return [epoch_batches(lengths, budget, settings.seed, epoch, stream) for epoch in range(settings.epochs)]
 
 

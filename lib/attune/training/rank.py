@@ -14,10 +14,10 @@ from attune.errors import AttuneError, InputError, SettingsError
 from attune.models.encoder import load_tokenizer
 from attune.models.network import Network
 from attune.models.networks import read_network, write_network
-from attune.training.communicator import Communicator, gather_rows
+from attune.training.communicator import REJOINS, Communicator, ElasticRanks, gather_rows
 from attune.training.devices import gpu_index, out_of_memory, reuse_memory
 from attune.training.loop import Loop, Trained, mean_by_quarter
-from attune.training.plan import RankJob, RankResult, own_streams
+from attune.training.plan import RankJob, RankResult, num_streams, own_streams
 from attune.training.progress import Reporter
 from attune.training.reader import Rows, read_shard
 from attune.training.task import Calibrated, Task
@@ -52,33 +52,34 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     nothing = rows["train"].take(np.empty(0, np.int64))
     say = Reporter(Path(job.output)) if comm.rank == 0 else _say_nothing
     loop = Loop(task, job.loop, comm, device, job.checkpoints, job.identity)
-    # The weights that are new are drawn alike whatever the number of ranks; dropout differs on each.
-    torch.manual_seed(int(np.random.SeedSequence([job.loop.seed, comm.rank]).generate_state(1)[0]))
     say(f"{describe_rows(rows, comm)}; {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
     ready = time.monotonic()
     stop = Path(job.output) / STOP_FILE
     trained = loop.fit(streams["train"], rows.get("valid", nothing), say, stop.exists)
     if isinstance(task, Calibrated) and "valid" in rows:
         task.calibrate(*loop.gather(rows["valid"]))
-    metrics, test = _figures(trained, ready - began), {}
+    metrics = _figures(trained, ready - began)
     if "test" in rows:
         outputs, values = loop.gather(rows["test"])
         metrics["test"] = task.metrics(outputs, values)
+        metrics["test_by"] = {
+            column: _by_slice(task, outputs, values, column, names) for column, names in job.slices.items()
+        }
         if job.rival and (before := _measure_rival(job.rival, job.encoder, task, loop, rows["test"])):
             metrics["in_use"] = before
-        if job.report_columns:
-            test = {"outputs": outputs, **{name: values[name] for name in job.report_columns}}
     if comm.rank == 0:
         folder = Path(job.output) / NETWORK_FOLDER
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         tokenizer = load_tokenizer(job.encoder) if job.encoder else None
         write_network(task.network, tokenizer, job.max_tokens, folder)
     counts = {name: len(shard) for name, shard in rows.items()}
-    return RankResult(comm.rank, counts, metrics, test if comm.rank == 0 else {})
+    return RankResult(comm.rank, counts, metrics)
 
 
-def run_launched_rank(job: RankJob, ranks: Callable[[], Communicator]) -> RankResult:
-    """``run_rank`` in a process that a launcher started; an error becomes part of the result.
+def run_launched_rank(
+    job: RankJob, ranks: Callable[[], Communicator], passed_on: tuple[type[Exception], ...] = ()
+) -> RankResult:
+    """``run_rank`` in a process that a launcher started; an error, but for those to pass on, becomes part of the result.
 
     Leaving the group on an error lets the other ranks fail at once instead of waiting. The result is left in the
     scratch folder, too: of a rank that has none there, the driver knows that it died.
@@ -88,13 +89,30 @@ def run_launched_rank(job: RankJob, ranks: Callable[[], Communicator]) -> RankRe
     comm = None
     try:
         comm = ranks()
+        number = comm.rank
         result = run_rank(job, comm)
+    except passed_on:
+        raise
     except Exception as error:  # noqa: BLE001 - raised again on the driver
         result = RankResult(number, error=_plain(error), traceback=traceback.format_exc())
     leave_result(job, result)
     if comm is not None:
         comm.close()
     return result
+
+
+def run_elastic_rank(job: RankJob) -> RankResult | None:
+    """``run_launched_rank`` in a group that others leave and join; None where they did.
+
+    The training then goes on from its last checkpoint, with whatever ranks there are, in a fresh process.
+    """
+    from horovod.common.exceptions import HorovodInternalError, HostsUpdatedInterrupt
+
+    try:
+        return run_launched_rank(job, ElasticRanks, (HorovodInternalError, HostsUpdatedInterrupt))
+    except (HorovodInternalError, HostsUpdatedInterrupt):
+        os.environ[REJOINS] = "1"
+        return None
 
 
 def _take_weights(task: Task, job: RankJob) -> None:
@@ -146,11 +164,11 @@ def _prepare(job: RankJob, comm: Communicator) -> torch.device:
 
 def _read(job: RankJob, task: Task, split: str, comm: Communicator) -> list[Rows]:
     """Rows of each of this rank's streams, see ``plan.own_streams``."""
-    extra = job.report_columns if split == "test" else ()
+    extra = job.slices if split == "test" else ()
     values = tuple(dict.fromkeys((*task.value_columns, *extra)))
-    num_streams = comm.size * job.loop.accumulation
+    total = num_streams(job.loop, comm.size)
     streams = [
-        read_shard(job.data[split], number, num_streams, task.token_columns, values, job.reader)
+        read_shard(job.data[split], number, total, task.token_columns, values, job.reader)
         for number in own_streams(job.loop, comm.rank, comm.size)
     ]
     check_total(split, streams, job.written[split], comm)
@@ -167,6 +185,18 @@ def check_total(split: str, streams: Sequence[Rows], written: tuple[int, int], c
             f"{written[0]:,} of {written[1]:,} were written: set workspace to a folder that all machines share, and "
             "leave it alone while training runs"
         )
+
+
+def _by_slice(
+    task: Task, outputs: np.ndarray, values: Mapping[str, np.ndarray], column: str, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Metrics of the rows of each number of a column, by its name; of numbers without rows none."""
+    found = {}
+    for number, name in enumerate(names):
+        chosen = values[column] == number
+        if chosen.any():
+            found[name] = task.metrics(outputs[chosen], {key: column[chosen] for key, column in values.items()})
+    return found
 
 
 def _figures(trained: Trained, seconds_to_start: float) -> dict[str, object]:

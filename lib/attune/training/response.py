@@ -20,7 +20,7 @@ class Response:
     """Binary cross-entropy on text and features, and a probability that is calibrated afterwards.
 
     Rows: ``tokens``, of which there may be none; ``f0`` to ``f{F-1}``, nan where unknown; ``label``, 1 for a response.
-    ``means`` and ``deviations`` are those of the features in the training rows. The loss is the mean over the rows, in
+    ``means`` and ``deviations`` are those of the features in the training rows, ``features`` their names. The loss is the mean over the rows, in
     nats. Metrics are those of ``response_metrics``.
     """
 
@@ -29,9 +29,10 @@ class Response:
     may_stay_untrained = False
 
     def __init__(
-        self, encoder: str, means: Sequence[float], deviations: Sequence[float], dropout: float, hidden: int = 64
-    ) -> None:
-        self.network = ResponseModel(load_encoder(encoder, dropout), means, deviations, hidden, dropout)
+        self, encoder: str, means: Sequence[float], deviations: Sequence[float], dropout: float, hidden: int = 64,
+        features: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self.network = ResponseModel(load_encoder(encoder, dropout), means, deviations, hidden, dropout, features)
         self._features = tuple(f"f{number}" for number in range(len(means)))
         self.value_columns = (*self._features, "label")
 

@@ -17,11 +17,13 @@ from typing import Any
 def shipped(function: Callable[..., Any], *arguments: Any) -> Callable[[], bytes]:
     """A call that carries this package with it; it returns the pickled result.
 
-    It is a nested function, so that cloudpickle sends its code and not its name.
+    A function that returns None is called again, in a fresh process that takes the place of this one. The call is a nested
+    function, so that cloudpickle sends its code and not its name.
     """
     package, call = _package_zip(), pickle.dumps((function, arguments))
 
     def run() -> bytes:
+        import os
         import pickle
         import sys
         import tempfile
@@ -31,7 +33,10 @@ def shipped(function: Callable[..., Any], *arguments: Any) -> Callable[[], bytes
                 file.write(package)
             sys.path.insert(0, f"{folder}/attune.zip")
             function, arguments = pickle.loads(call)
-            return pickle.dumps(function(*arguments))
+            result = function(*arguments)
+        if result is None:
+            os.execv(sys.executable, sys.orig_argv)
+        return pickle.dumps(result)
 
     return run
 

@@ -7,6 +7,7 @@ from attune.models.store import read_card
 from attune.training.driver import TrainedModel
 from attune.training.finetune import finetune
 from attune.training.next_item_model import train_next_item
+from attune.training.response_model import response_examples, train_response
 from attune.training.sentiment import train_sentiment
 from attune.training.text_match import items_with_text, positive_pairs, train_text_match
 from attune.training.tune import tune
@@ -71,6 +72,20 @@ def train_next_item_model(run: "Run") -> None:
             vectors = run.read("embeddings").where("kind = 'item'").select(F.col("id").alias("item_id"), "vector")
         versions = run.versions_read("events", *(["embeddings"] if vectors is not None else []))
         _note(run, train_next_item(actions, settings, run.run_id, versions, vectors))
+
+
+def train_response_model(run: "Run") -> None:
+    """Train the response model from what users were shown, and whether they clicked."""
+    settings = run.settings
+    if not settings.train.response.enabled:
+        run.skip("response", "train.response.enabled is false")
+    elif not run.has("impressions"):
+        run.skip("response", "there are no impressions")
+    else:
+        items, history = run.read_or_empty("items"), run.read_or_empty("item_history")
+        examples = response_examples(run.read("impressions"), run.read("events"), items, history, settings)
+        versions = run.versions_read("impressions", "events", "items", "item_history")
+        _note(run, train_response(examples, settings, run.run_id, versions))
 
 
 def finetune_model(run: "Run") -> None:

@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from attune.errors import MissingError, SettingsError
 from attune.training.communicator import STALL_SHUTDOWN_SECONDS, HorovodRanks
 from attune.training.launchers.outcome import LastOutput, captured, environment, outcome
 from attune.training.plan import RankJob, RankResult
-from attune.training.rank import run_launched_rank
+from attune.training.rank import run_elastic_rank, run_launched_rank
 from attune.training.ship import shipped, shipped_in_file
 
 if TYPE_CHECKING:
@@ -19,25 +20,40 @@ if TYPE_CHECKING:
 
 def run_on_spark(job: RankJob, spark: "SparkSession", num_ranks: int, start_timeout_seconds: int) -> list[RankResult]:
     """Ranks in Spark's task slots (horovod.spark.run). Raises MissingError where Horovod or the slots are missing."""
-    timeout = _timeout_error("horovod")
-    # On a local master the loopback may be the only interface there is; on a cluster Horovod finds one in common.
-    nics = {"lo"} if str(spark.sparkContext.master).startswith("local[") else None
+    timeout, nics = _timeout_error("horovod"), _interfaces(spark)
 
     def launch(output: LastOutput) -> Sequence[bytes | None]:
         import horovod.spark
 
-        try:
+        with _start_in_time(timeout, num_ranks, start_timeout_seconds):
             return horovod.spark.run(
                 shipped(run_launched_rank, job, HorovodRanks), num_proc=num_ranks, start_timeout=start_timeout_seconds,
                 use_gloo=True, env=_environment(job), stdout=output, stderr=output, verbose=0, nics=nics,
             )  # fmt: skip
-        except (timeout, TimeoutError) as error:
-            raise MissingError(
-                f"the {num_ranks} ranks did not start within {start_timeout_seconds} s: "
-                "free as many Spark task slots, or raise train.start_timeout_seconds"
-            ) from error
 
     return outcome(job, num_ranks, launch)
+
+
+def run_elastic(
+    job: RankJob, spark: "SparkSession", num_ranks: int, min_ranks: int, start_timeout_seconds: int
+) -> list[RankResult]:
+    """As ``run_on_spark``, but where a rank dies the others go on (horovod.spark.run_elastic), ``min_ranks`` at least.
+
+    A new one takes its place when Spark has started its task again. Of the results there are as many as ranks at the end.
+    """
+    timeout, nics = _timeout_error("horovod"), _interfaces(spark)
+
+    def launch(output: LastOutput) -> Sequence[bytes | None]:
+        import horovod.spark
+
+        with _start_in_time(timeout, num_ranks, start_timeout_seconds):
+            return horovod.spark.run_elastic(
+                shipped(run_elastic_rank, job), num_proc=num_ranks, min_num_proc=min_ranks, max_num_proc=num_ranks,
+                start_timeout=start_timeout_seconds, elastic_timeout=start_timeout_seconds, env=_environment(job),
+                stdout=output, stderr=output, verbose=0, nics=nics,
+            )  # fmt: skip
+
+    return outcome(job, num_ranks, launch, may_shrink=True)
 
 
 def run_on_hosts(job: RankJob, num_ranks: int, hosts: str | None, start_timeout_seconds: int) -> list[RankResult]:
@@ -72,6 +88,22 @@ def run_on_hosts(job: RankJob, num_ranks: int, hosts: str | None, start_timeout_
             ) from error
 
     return outcome(job, num_ranks, launch)
+
+
+def _interfaces(spark: "SparkSession") -> set[str] | None:
+    """On a local master the loopback may be the only interface there is; on a cluster Horovod finds one in common."""
+    return {"lo"} if str(spark.sparkContext.master).startswith("local[") else None
+
+
+@contextmanager
+def _start_in_time(timeout: type[Exception], num_ranks: int, seconds: int) -> Iterator[None]:
+    try:
+        yield
+    except (timeout, TimeoutError) as error:
+        raise MissingError(
+            f"the {num_ranks} ranks did not start within {seconds} s: "
+            "free as many Spark task slots, or raise train.start_timeout_seconds"
+        ) from error
 
 
 def _environment(job: RankJob) -> dict[str, str]:

@@ -55,10 +55,12 @@ class LastOutput:
         return self._text.strip()
 
 
-def outcome(job: RankJob, num_ranks: int, launch: Callable[[LastOutput], Sequence[bytes | None]]) -> list[RankResult]:
+def outcome(
+    job: RankJob, num_ranks: int, launch: Callable[[LastOutput], Sequence[bytes | None]], may_shrink: bool = False
+) -> list[RankResult]:
     """Results of the ranks in rank order; ``launch`` starts them, waits, and returns the pickled results it got.
 
-    Raises what a rank raised, its traceback in the notes; RankDiedError where one died without a word.
+    ``may_shrink``: whether fewer ranks than were started may end well. Raises what a rank raised, its traceback in the notes; RankDiedError where one died without a word.
     """
     traces_folder(job).mkdir(parents=True)
     output, returned, failure = LastOutput(), [], None
@@ -69,6 +71,8 @@ def outcome(job: RankJob, num_ranks: int, launch: Callable[[LastOutput], Sequenc
         raise
     except Exception as error:  # noqa: BLE001 - raised again unless a rank tells more
         failure = error
+    if may_shrink and failure is None:
+        num_ranks = len(returned)
     results = {result.rank: result for result in (*results_left(job), *returned)}
     _raise_first(job, list(results.values()), num_ranks, failure, output)
     return [results[rank] for rank in range(num_ranks)]
