@@ -4,19 +4,29 @@ import sys
 
 from attune.features.tables import update_satisfaction, update_segments
 from attune.run import Run, job
-from attune.scoring.tables import update_embeddings, update_sentiment
+from attune.scoring.tables import update_embeddings, update_sentiment, update_text_scores
 
 
 @job(
-    reads=("models/sentiment", "models/text_match", "reviews", "items", "events", "user_features"),
-    writes=("review_sentiment", "item_satisfaction", "embeddings", "user_profiles", "segments"),
+    reads=(
+        "models/sentiment",
+        "models/text_match",
+        "models/finetune",
+        "reviews",
+        "items",
+        "events",
+        "user_features",
+        "texts",
+    ),
+    writes=("review_sentiment", "item_satisfaction", "embeddings", "user_profiles", "segments", "text_scores"),
 )
 def score(run: Run) -> None:
-    """Score every review and item text, and derive item satisfaction, user vectors and segments."""
+    """Score every review, item and text, and derive item satisfaction, user vectors and segments."""
     update_sentiment(run)
     update_satisfaction(run)
     update_embeddings(run)
     update_segments(run)
+    update_text_scores(run)
 
 
 if __name__ == "__main__":

@@ -452,6 +452,7 @@ class Train(Settings):
 
 
 class Score(Settings):
+    texts: list[str] | None
     tokens_per_batch: Count
     max_tokens: Annotated[int, Field(ge=4, le=512)] | None
     satisfaction_prior: Positive

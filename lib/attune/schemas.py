@@ -328,6 +328,19 @@ TABLES: dict[str, TableSchema] = {
             """,
         ),
         _table(
+            "text_scores",
+            "one text scored by one model of one's own",
+            """
+            text_id string text
+            model string name of the model
+            label string the label, or several separated by |; null where there is none, or the text could not be scored
+            probability double probability of the label, of the surest of several, or that two texts match, 0 to 1
+            status string scored, or why the text could not be: empty or invalid
+            text_hash bigint hash of what was scored: a text that stays the same is not scored again
+            model_version string version of the model
+            """,
+        ),
+        _table(
             "item_satisfaction",
             "one item with reviews, as of the end of the data interval",
             """
@@ -396,7 +409,7 @@ TABLES: dict[str, TableSchema] = {
             """
             task string recommend or sentiment
             model string model measured
-            metric string ndcg, recall, precision, map, coverage, accuracy and the like
+            metric string ndcg, recall, precision, map, mrr, coverage, diversity, novelty, popularity, accuracy and the like
             k int length of the list; null where it has none
             slice string part of the held-out data: all, new_users, or a category
             value double mean over users (or rows)

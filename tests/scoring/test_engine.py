@@ -60,7 +60,9 @@ def test_hostile_texts_get_a_status(network: TextClassifier) -> None:
 def test_equal_texts_are_scored_once(network: TextClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     real = Scorer._score_distinct
-    monkeypatch.setattr(Scorer, "_score_distinct", lambda self, texts: seen.extend(texts) or real(self, texts))
+    monkeypatch.setattr(
+        Scorer, "_score_distinct", lambda self, texts, pairs: seen.extend(texts) or real(self, texts, pairs)
+    )
     scorer(network).score(pd.Series(["red mug", "blue mug", "red mug", None, " red mug "]))
     assert sorted(seen) == ["blue mug", "red mug"]
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 SCORED, EMPTY, INVALID = "scored", "empty", "invalid"
+_BETWEEN = "\x1f"
+"""The unit separator stands between the texts of a pair."""
 
 
 class Outputs(NamedTuple):
@@ -44,14 +46,17 @@ class Scorer:
         self._tokens_per_batch = tokens_per_batch
         self._bfloat16 = use_bfloat16(precision, self.device)
 
-    def score(self, texts: pd.Series) -> Outputs:
-        """Probabilities (classifier) or vectors of length 1 (embedder) of each text; equal texts are scored once.
+    def score(self, texts: pd.Series, others: pd.Series | None = None) -> Outputs:
+        """What the network gives of each text, or of each pair of texts; equal ones are scored once.
 
-        Status: ``scored``; ``empty`` where the text is null or blank; ``invalid`` where the tokenizer knows nothing
+        Status: ``scored``; ``empty`` where a text is null or blank; ``invalid`` where the tokenizer knows nothing
         in it.
         """
-        codes, distinct = pd.factorize(texts.str.strip().replace("", None))
-        outputs, known = self._score_distinct([str(text) for text in distinct])
+        stripped = _stripped(texts)
+        if others is not None:
+            stripped = stripped + _BETWEEN + _stripped(others)
+        codes, distinct = pd.factorize(stripped)
+        outputs, known = self._score_distinct([str(text) for text in distinct], others is not None)
         values = np.full((len(texts), self.network.num_outputs), np.nan, np.float32)
         status = np.full(len(texts), EMPTY, dtype=object)
         present = codes >= 0
@@ -59,8 +64,8 @@ class Scorer:
         status[present] = np.where(known[codes[present]], SCORED, INVALID)
         return Outputs(values, status)
 
-    def _score_distinct(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        tokens = Ragged.of(self._encoder.encode(texts)) if texts else Ragged.of([])
+    def _score_distinct(self, texts: list[str], are_pairs: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        tokens = Ragged.of(self._encode(texts, are_pairs) if texts else [])
         outputs = np.full((len(texts), self.network.num_outputs), np.nan, np.float32)
         scorable = np.flatnonzero(tokens.lengths)
         with torch.inference_mode():
@@ -71,6 +76,17 @@ class Scorer:
                     result = self.network.predict(ids.to(self.device), mask.to(self.device))
                 outputs[rows] = result.float().cpu().numpy()
         return outputs, tokens.lengths > 0
+
+    def _encode(self, texts: list[str], are_pairs: bool) -> list[np.ndarray]:
+        if not are_pairs:
+            return self._encoder.encode(texts)
+        parts = [text.split(_BETWEEN) for text in texts]
+        return self._encoder.encode_pairs([part[0] for part in parts], [part[-1] for part in parts])
+
+
+def _stripped(texts: pd.Series) -> pd.Series:
+    """Texts without blanks around them, null where nothing is left."""
+    return texts.str.replace(_BETWEEN, " ", regex=False).str.strip().replace("", None)
 
 
 @lru_cache(maxsize=2)
@@ -98,10 +114,10 @@ def spread_by_text(df: "DataFrame", text: "Column") -> "DataFrame":
 def score_batches(
     batches: Iterable[pd.DataFrame], model_folder: str, max_tokens: int | None, tokens_per_batch: int, precision: str
 ) -> Iterator[tuple[pd.DataFrame, Outputs]]:
-    """Outputs of the column ``text`` of each batch of one partition."""
+    """Outputs of the column ``text`` of each batch of one partition, together with ``other_text`` where that is there."""
     scorer = load_scorer(model_folder, max_tokens, tokens_per_batch, precision)
     for batch in batches:
-        yield batch, scorer.score(batch["text"])
+        yield batch, scorer.score(batch["text"], batch.get("other_text"))
 
 
 def _device() -> torch.device:

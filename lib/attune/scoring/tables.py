@@ -3,8 +3,11 @@
 from typing import TYPE_CHECKING
 
 from attune.features.user_vectors import user_vectors
+from attune.models.networks import describe_network
 from attune.scoring.embeddings import embed_items
 from attune.scoring.sentiment import score_sentiment
+from attune.scoring.texts import KINDS, score_texts, text_hash
+from attune.tables import conform
 
 if TYPE_CHECKING:
     from attune.run import Run
@@ -22,6 +25,39 @@ def update_sentiment(run: "Run") -> None:
         if not run.is_current("review_sentiment", origin):
             scored = score_sentiment(run.read("reviews"), str(folder), run.settings)
             run.write({"review_sentiment": scored}, origin)
+
+
+def update_text_scores(run: "Run") -> None:
+    """Publish text_scores; a text and model version that were scored before are not scored again."""
+    settings = run.settings
+    task = settings.train.finetune
+    names = [task.name or task.task] if settings.score.texts is None else settings.score.texts
+    if not run.has("texts"):
+        run.skip("text_scores", "there are no texts")
+        return
+    folders = {}
+    for name in names:
+        if not run.models.has_latest(name):
+            run.skip(f"text_scores of {name}", f"no model {name} is in use")
+        elif describe_network(folder := run.models.latest(name).resolve())["kind"] not in KINDS:
+            run.skip(f"text_scores of {name}", f"model {name} gives no labels")
+        else:
+            folders[name] = folder
+    origin = run.origin("texts") | {f"models/{name}": folder.name for name, folder in folders.items()}
+    origin |= {"max_tokens": settings.score.max_tokens}
+    if not folders or run.is_current("text_scores", origin):
+        return
+    texts, before = run.read("texts"), run.read_or_empty("text_scores")
+    hashed = texts.select("text_id", text_hash(settings.score.max_tokens).alias("text_hash"))
+    scores = None
+    for name, folder in folders.items():
+        same = (before["model"] == name) & (before["model_version"] == folder.name)
+        kept = before.where(same).join(hashed, ["text_id", "text_hash"], "left_semi")
+        new = texts.join(kept.select("text_id"), "text_id", "left_anti")
+        both = kept.unionByName(score_texts(new, str(folder), name, settings))
+        scores = both if scores is None else scores.unionByName(both)
+    assert scores is not None
+    run.write({"text_scores": conform(scores, "text_scores")}, origin)
 
 
 def update_embeddings(run: "Run") -> None:

@@ -1,0 +1,77 @@
+"""Apply a model of one's own to the table of texts: labels, or how well two texts match."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from attune.errors import InputError
+from attune.models.networks import describe_network
+from attune.models.store import verify
+from attune.scoring.engine import SCORED, Outputs, score_batches, spread_by_text
+from attune.tables import conform
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from attune.config import Config
+
+KINDS = ("classifier", "pair_scorer")
+"""Networks that give labels or a probability; the others write, or give vectors."""
+LABEL_FROM = 0.5
+"""Probability from which a text that may have several labels has one."""
+
+
+def label_columns(outputs: Outputs, labels: list[str], several: bool) -> pd.DataFrame:
+    """label, probability and status of each row, from outputs (N, C); without labels the output (N, 1) is the probability.
+
+    Of several labels those from ``LABEL_FROM`` on are separated by |, and the probability is that of the surest.
+    """
+    scored = outputs.status == SCORED
+    values = np.where(scored[:, None], outputs.values, 0.0)
+    frame = pd.DataFrame({"probability": pd.Series(values.max(axis=1).astype("float64")).where(scored)})
+    if several:
+        found: list[str] = ["|".join(np.array(labels)[row >= LABEL_FROM]) for row in values]
+    else:
+        found = [labels[n] for n in values.argmax(axis=1)] if labels else [""] * len(values)
+    told = pd.Series(found, dtype=object)
+    return frame.assign(label=told.where(scored & (told != ""), None), status=outputs.status)
+
+
+def score_texts(texts: "DataFrame", model_folder: str, model: str, settings: "Config") -> "DataFrame":
+    """Table text_scores of one model: each text once, with a status where it could not be scored.
+
+    The folder must be readable under the same path on all executors. Raises InputError where it is no sound model that gives
+    labels or a probability.
+    """
+    from pyspark.sql import functions as F
+
+    verify(model_folder)
+    description = describe_network(model_folder)
+    if description["kind"] not in KINDS:
+        raise InputError(f"{model_folder} gives no labels: it is of kind {description['kind']}")
+    labels, several = description.get("labels", []), bool(description.get("multi_label", False))
+    tokens_per_batch, precision = settings.score.tokens_per_batch, settings.train.precision
+    max_tokens = settings.score.max_tokens
+
+    def apply(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for rows, outputs in score_batches(batches, model_folder, max_tokens, tokens_per_batch, precision):
+            columns = label_columns(outputs, labels, several)
+            yield pd.concat([rows[["text_id", "text_hash"]].reset_index(drop=True), columns], axis=1)
+
+    pair = ["other_text"] if description["kind"] == "pair_scorer" else []
+    rows = spread_by_text(texts.withColumn("text_hash", text_hash(max_tokens)), F.col("text"))
+    result = rows.select("text_id", "text_hash", "text", *pair).mapInPandas(
+        apply, "text_id string, text_hash bigint, probability double, label string, status string"
+    )
+    version = Path(model_folder).name
+    return conform(result.withColumns({"model": F.lit(model), "model_version": F.lit(version)}), "text_scores")
+
+
+def text_hash(max_tokens: int | None) -> "Column":
+    """What a score depends on, besides the model: a text that stays the same is not scored again."""
+    from pyspark.sql import functions as F
+
+    return F.xxhash64("text", "other_text", F.lit(max_tokens))
