@@ -4,9 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import ndcg_score, roc_auc_score
 
-from attune.evaluation.metrics import METRICS, average_precision, coverage, ndcg, precision, recall
+from attune.evaluation.metrics import (
+    METRICS,
+    auc_by_group,
+    average_precision,
+    coverage,
+    intra_list_diversity,
+    ndcg,
+    novelty,
+    popularity_of_lists,
+    precision,
+    recall,
+    reciprocal_rank,
+)
 
 NUM_ITEMS = 12
 
@@ -41,6 +53,8 @@ def test_others_are_those_of_their_definition(case: tuple[list[int], set[int]], 
     assert recall(*hits, k)[0] == pytest.approx(len(found) / len(relevant))
     assert precision(*hits, k)[0] == pytest.approx(len(found) / k)
     assert average_precision(*hits, k)[0] == pytest.approx(sum(at_hits) / min(k, len(relevant)))
+    places = [place for place, item in enumerate(first, 1) if item in relevant]
+    assert reciprocal_rank(*hits, k)[0] == pytest.approx(1 / places[0] if places else 0)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -59,3 +73,40 @@ def test_coverage_counts_distinct_items_of_the_first_k_places() -> None:
     items = np.array([[0, 1, 7], [1, 0, 8], [2, -1, -1]])
     assert coverage(items, 10, 2) == pytest.approx(0.3)
     assert coverage(items, 10, 3) == pytest.approx(0.5)
+
+
+def test_auc_by_group_is_the_mean_of_the_groups_areas() -> None:
+    rng = np.random.default_rng(0)
+    groups, scores = rng.permutation(np.repeat([3, 1, 7, 9], [50, 20, 30, 5])), rng.integers(0, 8, 105) / 8
+    labels = (rng.random(105) < 0.4).astype(int)
+    labels[groups == 9] = 1
+    parts = [(groups == group, (groups == group).sum()) for group in (3, 1, 7)]
+    expected = sum(num * roc_auc_score(labels[rows], scores[rows]) for rows, num in parts) / 100
+    assert auc_by_group(groups, scores, labels) == pytest.approx(expected)
+    assert np.isnan(auc_by_group(np.array([1, 1]), np.array([0.1, 0.2]), np.array([1, 1])))
+    assert np.isnan(auc_by_group(np.array([]), np.array([]), np.array([])))
+
+
+POPULARITY = np.array([8, 4, 4, 0])
+LISTS = np.array([[0, 1, 3], [2, -1, -1], [-1, -1, -1]])
+
+
+def test_novelty_is_the_mean_surprise_in_bits() -> None:
+    np.testing.assert_allclose(novelty(LISTS, POPULARITY, 3), [(1 + 2 + 4) / 3, 2, np.nan])
+    np.testing.assert_allclose(novelty(LISTS, POPULARITY, 1), [1, 2, np.nan])
+
+
+def test_popularity_of_lists_is_the_mean_number_of_actions() -> None:
+    np.testing.assert_allclose(popularity_of_lists(LISTS, POPULARITY, 2), [6, 4, np.nan])
+
+
+def test_diversity_is_the_mean_distance_of_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(9, 5))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[8] = 0
+    items = np.array([[0, 1, 2, 3], [4, 8, 5, -1], [6, 8, -1, -1], [7, 7, 7, 7]])
+    found = intra_list_diversity(items, vectors, 4)
+    pairs = [1 - vectors[a] @ vectors[b] for a in range(4) for b in range(4) if a < b]
+    np.testing.assert_allclose(found, [np.mean(pairs), 1 - vectors[4] @ vectors[5], np.nan, 0], atol=1e-12)
+    assert intra_list_diversity(items, vectors, 2)[0] == pytest.approx(1 - vectors[0] @ vectors[1])

@@ -112,6 +112,12 @@ def test_blend_and_baselines_are_measured_on_the_same_users(
     assert (plain["value"] <= plain["high"]).all()
     without_interval = result.evaluation.where("low IS NULL").select("metric").distinct().toPandas()
     assert without_interval["metric"].tolist() == ["coverage"]
+    lists = rows[(rows["slice"] == "all") & (rows["k"] == 5) & rows["against"].isna()].pivot_table(
+        "value", "model", "metric", observed=True
+    )
+    assert lists["popularity"].idxmax() == "popular"
+    assert lists["novelty"].idxmin() == "popular"
+    assert lists["diversity"].between(0, 2).all()
     difference = rows[
         (rows["against"] == "popular") & (rows["metric"] == "ndcg") & (rows["k"] == 5) & (rows["slice"] == "all")
     ]

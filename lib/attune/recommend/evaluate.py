@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from attune.config import Config
 from attune.errors import InputError
 from attune.evaluation.bootstrap import bootstrap_means
-from attune.evaluation.metrics import METRICS, coverage
+from attune.evaluation.metrics import METRICS, coverage, intra_list_diversity, novelty, popularity_of_lists
 from attune.models.store import ModelStore
 from attune.recommend.booster import read_model
+from attune.recommend.catalogue import Catalogue
 from attune.recommend.inputs import Inputs
 from attune.recommend.measured import BLEND, Lists, measured_lists
 from attune.recommend.recommend import ready_to_rank
@@ -60,7 +61,7 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             rec.repeat,
             model,
         )
-        num_held_out, num_offered = snapshot.rows.count(), int(snapshot.catalogue.offered.sum())
+        num_held_out, catalogue = snapshot.rows.count(), snapshot.catalogue
     finally:
         snapshot.close()
     if not len(lists.user_ids):
@@ -68,32 +69,32 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             f"the held-out period {settings.test_start} to {settings.as_of} holds no action to measure: "
             "give events up to as_of, or set split.test_days to fit the log"
         )
-    rows = evaluation_rows(lists, num_offered, settings)
+    rows = evaluation_rows(lists, catalogue, settings)
     frame = inputs.events.sparkSession.createDataFrame(rows)
     metrics = headline(rows) | {
         "users_measured": len(lists.user_ids),
         "users_acting": num_held_out,
         "users_new": int((~lists.known).sum()),
-        "items_offered": num_offered,
+        "items_offered": int(catalogue.offered.sum()),
         "seconds": round(time.monotonic() - began, 1),
     }
     return Evaluated(conform(frame, "evaluation"), metrics)
 
 
-def evaluation_rows(lists: Lists, num_items: int, settings: Config) -> pd.DataFrame:
+def evaluation_rows(lists: Lists, catalogue: Catalogue, settings: Config) -> pd.DataFrame:
     """Rows of table evaluation. Grain: model, metric, length of the list, slice of the users, and baseline it is against."""
     slices = {"all": np.ones(len(lists.known), bool), "known_users": lists.known, "new_users": ~lists.known}
     rows: list[dict[str, object]] = []
     for name, chosen in slices.items():
         if chosen.any():
-            rows += _slice_rows(lists, chosen, num_items, settings, name)
+            rows += _slice_rows(lists, chosen, settings, name)
+            rows += _list_rows(lists, chosen, catalogue, settings, name)
     types = {"against": object}
     return pd.DataFrame(rows).assign(task="recommend", as_of=settings.test_start).astype(types)
 
 
-def _slice_rows(
-    lists: Lists, chosen: NDArray[np.bool_], num_items: int, settings: Config, name: str
-) -> list[dict[str, object]]:
+def _slice_rows(lists: Lists, chosen: NDArray[np.bool_], settings: Config, name: str) -> list[dict[str, object]]:
+    """How well lists hit what users went on to choose."""
     keys: list[tuple[str, str, int, str | None]] = []
     columns = []
     for k in settings.evaluate.k:
@@ -112,11 +113,32 @@ def _slice_rows(
          "against": against}
         for (model, metric, k, against), i in zip(keys, intervals, strict=True)
     ]  # fmt: skip
+    return rows
+
+
+def _list_rows(
+    lists: Lists, chosen: NDArray[np.bool_], catalogue: Catalogue, settings: Config, name: str
+) -> list[dict[str, object]]:
+    """What lists are like, whatever users chose: how much of the catalogue they show, how popular, new and unlike it is."""
+    actors = np.nan_to_num(catalogue.column("item_actors"))
+    rows: list[dict[str, object]] = []
     for model, items in lists.items.items():
         for k in settings.evaluate.k:
-            share = coverage(items[chosen], num_items, k)
-            rows.append({"model": model, "metric": "coverage", "k": k, "slice": name, "value": share, "low": None, "high": None,
-                         "num": num, "against": None})  # fmt: skip
+            of_users = {
+                "novelty": novelty(items[chosen], actors, k),
+                "popularity": popularity_of_lists(items[chosen], actors, k),
+            }
+            if catalogue.vectors is not None:
+                of_users["diversity"] = intra_list_diversity(items[chosen], catalogue.vectors, k)
+            row = {"model": model, "k": k, "slice": name, "low": None, "high": None, "against": None}
+            share = coverage(items[chosen], int(catalogue.offered.sum()), k)
+            rows.append({**row, "metric": "coverage", "value": share, "num": int(chosen.sum())})
+            for metric, values in of_users.items():
+                known = values[np.isfinite(values)]
+                if len(known):
+                    (i,) = bootstrap_means(known[:, None], settings.evaluate.bootstrap_samples, settings.seed)
+                    found = {"metric": metric, "value": i.value, "low": i.low, "high": i.high, "num": len(known)}
+                    rows.append({**row, **found})
     return rows
 
 

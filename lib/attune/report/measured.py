@@ -13,7 +13,11 @@ METRICS = {
     "recall": ("Recall", "share of what a user went on to choose that is in the list"),
     "precision": ("Precision", "share of the list that the user went on to choose"),
     "map": ("MAP", "precision averaged over the ranks of the right items"),
+    "mrr": ("MRR", "one over the rank of the first right item"),
     "coverage": ("Coverage", "share of the catalogue that is recommended to anyone"),
+    "diversity": ("Diversity", "mean distance between the texts of two items of a list, 0 to 2"),
+    "novelty": ("Novelty", "mean surprise of an item of a list, in bits: 1 more is half as popular"),
+    "popularity": ("Popularity of the lists", "mean number of users who acted on an item of a list"),
 }
 MODELS = {
     "blend": "Blend",
