@@ -39,9 +39,9 @@ done
 job=$1
 shift
 
-if [[ $job == doctor || $job == _* || ! -f $HERE/jobs/$job.py && $job != tables ]]; then plain "$job" "$@"; fi
+if [[ $job == doctor || $job == _* || ! -f $HERE/jobs/$job.py && $job != tables && $job != why ]]; then plain "$job" "$@"; fi
 "$HERE/tools/setup.sh"
-if [[ $job == tables ]]; then plain "$job" "$@"; fi
+if [[ $job == tables || $job == why ]]; then plain "$job" "$@"; fi
 for argument; do
   case $argument in -h | --help | --dry-run) plain "$job" "$@" ;; esac
 done

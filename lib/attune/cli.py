@@ -127,8 +127,15 @@ def _tables(argv: list[str]) -> int:
     return 0
 
 
+def _why(argv: list[str]) -> int:
+    from attune.recommend import why
+
+    return why.main(argv)
+
+
 _COMMANDS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "doctor": ("Check this machine and environment, and name the mend of what is wrong.", _doctor),
     "features": ("Print the data dictionary of the features; --markdown with formulas.", _features),
     "tables": ("List the tables with versions and rows, or the versions of one.", _tables),
+    "why": ("Print a user's recommendations with scores, sources and reasons.", _why),
 }

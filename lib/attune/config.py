@@ -466,6 +466,11 @@ class AlsPoint(Settings):
     alpha: Positive
 
 
+class Ease(Settings):
+    grid: Annotated[list[Positive], Field(min_length=1)]
+    max_items: Annotated[int, Field(ge=2, le=20_000)]
+
+
 class Als(Settings):
     grid: Annotated[list[AlsPoint], Field(min_length=1)]
     iterations: Count
@@ -500,6 +505,7 @@ class Recommend(Settings):
     candidates_per_source: Count
     popular: Popular
     als: Als
+    ease: Ease
     covisit: Covisit
     ranker: Ranker
 

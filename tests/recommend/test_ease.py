@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 from attune.errors import SettingsError
 from attune.recommend import ease
-from attune.recommend.ease import item_weights
+from attune.recommend.ease import item_weights, linear_matrix, together
 
 
 def test_weights_are_those_of_one_ridge_regression_an_item() -> None:
@@ -48,3 +48,33 @@ def test_a_catalogue_that_does_not_fit_is_refused_with_the_limit(monkeypatch: py
     monkeypatch.setattr(ease, "MAX_ITEMS", 3)
     with pytest.raises(SettingsError, match="4 items, 3 at most"):
         item_weights(np.eye(4), 1.0)
+
+
+def test_common_users_are_counted_for_the_items_with_most_of_them() -> None:
+    users, items = np.array([7, 7, 7, 9, 9, 4]), np.array([0, 2, 5, 2, 5, 2])
+    found = together(users, items, 8, max_items=2)
+    assert found.items.tolist() == [2, 5]
+    assert found.gram.tolist() == [[3, 2], [2, 2]]
+    assert together(users, items, 8, max_items=5).items.tolist() == [0, 2, 5], "an item without users is not known"
+
+
+def test_weights_stand_in_the_places_of_the_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.random((80, 6)) < 0.4
+    users, items = np.nonzero(matrix)
+    known = together(users, items + 1, 9, max_items=6)
+    linear = linear_matrix(known, 5.0)
+    assert linear is not None
+    expected = np.zeros((9, 9))
+    expected[1:7, 1:7] = item_weights(matrix.T.astype(float) @ matrix, 5.0)
+    assert_allclose(linear.toarray(), expected, atol=1e-6)
+    monkeypatch.setattr(ease, "KEPT", 2)
+    fewer = linear_matrix(known, 5.0)
+    assert fewer is not None
+    for full, kept in zip(expected, fewer.toarray(), strict=True):
+        assert_allclose(kept[kept != 0], full[kept != 0], atol=1e-6)
+        assert np.abs(kept[kept != 0]).sum() == pytest.approx(np.sort(np.abs(full))[-2:].sum(), abs=1e-5)
+
+
+def test_nobody_acted_on_anything() -> None:
+    assert linear_matrix(together(np.empty(0, int), np.empty(0, int), 3, 5), 1.0) is None

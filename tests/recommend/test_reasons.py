@@ -9,7 +9,7 @@ from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch
 CATALOGUE = catalogue()
 USERS = batch(LAMP_BUYER, STRANGER)
 COLUMNS = (
-    "covisit_score", "als_rank", "text_score", "pair_weight", "region_rank", "pair_category_share", "item_satisfaction",
+    "covisit_score", "ease_score", "als_rank", "text_score", "pair_weight", "region_rank", "pair_category_share", "item_satisfaction",
     "pair_price_ratio", "item_days_since_first", "popular_rank",
 )  # fmt: skip
 
@@ -24,6 +24,7 @@ def told(user: int, item: int, strongest: str, **changes: object) -> list[str]:
     ("item", "strongest", "text"),
     [
         (BULB, "covisit_score", "Bought together with Brass lamp"),
+        (BULB, "ease_score", "Bought together with Brass lamp"),
         (BULB, "als_rank", "Chosen by customers with a similar taste"),
         (NOVELTY, "text_score", "Like Brass lamp that you bought"),
         (LAMP, "pair_weight", "You bought it before"),

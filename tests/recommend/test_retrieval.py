@@ -50,7 +50,7 @@ def test_each_source_proposes_its_best_and_says_so() -> None:
     }
     assert proposed == {
         (0, MUG): ["popular"],
-        (0, BULB): ["region", "category", "als", "covisit", "latest_visit"],
+        (0, BULB): ["region", "category", "als", "ease", "covisit", "latest_visit"],
         (0, NOVELTY): ["text"],
         (1, MUG): ["popular", "region"],
     }

@@ -12,14 +12,14 @@ USERS = batch(LAMP_BUYER, STRANGER)
 
 @pytest.mark.parametrize(
     ("source", "best_of_lamp_buyer"),
-    [("popular", MUG), ("region", BULB), ("category", BULB), ("als", LAMP), ("covisit", BULB), ("latest_visit", BULB),
+    [("popular", MUG), ("region", BULB), ("category", BULB), ("als", LAMP), ("ease", BULB), ("covisit", BULB), ("latest_visit", BULB),
      ("text", LAMP), ("again", LAMP)],
 )  # fmt: skip
 def test_best_item_of_a_user_with_history(source: str, best_of_lamp_buyer: int) -> None:
     assert SOURCES[source](CATALOGUE, USERS)[0].argmax() == best_of_lamp_buyer
 
 
-@pytest.mark.parametrize("source", ["category", "als", "covisit", "latest_visit", "text", "again"])
+@pytest.mark.parametrize("source", ["category", "als", "ease", "covisit", "latest_visit", "text", "again"])
 def test_nothing_for_a_user_without_history(source: str) -> None:
     assert (SOURCES[source](CATALOGUE, USERS)[1] == NOT_PROPOSED).all()
 
@@ -41,9 +41,16 @@ def test_covisit_adds_up_weight_times_similarity() -> None:
     assert SOURCES["latest_visit"](CATALOGUE, user)[0, BULB] == pytest.approx(0.1)
 
 
+def test_ease_counts_an_item_once_and_lets_items_speak_against_others() -> None:
+    user = batch({"items": [LAMP], "weights": [7.0], "ages": [1.0], "recent": [1]})
+    scores = SOURCES["ease"](CATALOGUE, user)[0]
+    assert scores[BULB] == pytest.approx(0.5)
+    assert scores[MUG] == NOT_PROPOSED
+
+
 @pytest.mark.parametrize(
     ("source", "changes"),
-    [("als", {"factors": None}), ("covisit", {"neighbours": None}), ("text", {"vectors": None}),
+    [("als", {"factors": None}), ("ease", {"linear": None}), ("covisit", {"neighbours": None}), ("text", {"vectors": None}),
      ("category", {"category": np.full(4, -1, np.int32), "categories": []}),
      ("region", {"regions": [], "region_popularity": np.zeros((0, 4), np.float32)})],
 )  # fmt: skip

@@ -105,7 +105,7 @@ def test_blend_and_baselines_are_measured_on_the_same_users(
     rows = result.evaluation.toPandas()
     plain = rows[rows["against"].isna() & (rows["metric"] == "ndcg") & (rows["k"] == 5) & (rows["slice"] == "all")]
     value = plain.set_index("model")["value"]
-    assert set(value.index) == {"blend", "popular", "als", "covisit", "text"}
+    assert set(value.index) == {"blend", "popular", "als", "ease", "covisit", "text"}
     assert value["blend"] > value["popular"] + 0.1, "popularity does not know the circles"
     assert plain["num"].nunique() == 1
     assert (plain["low"] <= plain["value"]).all()

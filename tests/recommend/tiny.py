@@ -16,6 +16,8 @@ def catalogue(**changes: object) -> Catalogue:
     similarity = np.zeros((4, 4), np.float32)
     similarity[LAMP, BULB] = similarity[BULB, LAMP] = 0.8
     similarity[BULB, MUG] = similarity[MUG, BULB] = 0.1
+    linear = np.zeros((4, 4), np.float32)
+    linear[LAMP, BULB], linear[LAMP, MUG] = 0.5, -0.2
     parts: dict[str, object] = {
         "item_ids": np.array(["lamp", "bulb", "mug", "novelty"], object),
         "titles": np.array(["Brass lamp", "Warm bulb", "Blue mug", "Copper lamp"], object),
@@ -29,6 +31,7 @@ def catalogue(**changes: object) -> Catalogue:
         "regions": ["France", "Spain"],
         "region_popularity": np.array([[1, 4, 2, 0], [0, 0, 7, 0]], np.float32),
         "neighbours": sparse.csr_matrix(similarity),
+        "linear": sparse.csr_matrix(linear),
         "factors": np.array([[1, 0], [0.9, 0.1], [0, 1], [0, 0]], np.float32),
         "vectors": np.array([[1, 0], [0.6, 0.8], [0, 1], [0.8, 0.6]], np.float32),
     }

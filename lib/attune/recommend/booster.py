@@ -88,6 +88,7 @@ class RankingModel:
     columns: tuple[str, ...]
     als: dict[str, Any]  # rank, reg and alpha chosen on the validation period
     popularity_half_life_days: float  # chosen on the validation period
+    ease_regularisation: float | None = None  # chosen on the validation period; None: trained without EASE
 
     def booster(self) -> "lightgbm.Booster":
         """The model ready to score."""

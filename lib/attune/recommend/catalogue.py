@@ -18,7 +18,8 @@ Floats = NDArray[np.float32]
 class Catalogue:
     """Items in a fixed order; position in that order is the item's index everywhere in this package.
 
-    It is held in memory by the driver and by every worker: about 4 * (F + R + D + G) bytes an item, and 8 bytes a neighbour.
+    It is held in memory by the driver and by every worker: about 4 * (F + R + D + G) bytes an item, and 8 bytes a neighbour
+    and weight.
     """
 
     item_ids: NDArray[np.object_]  # [N]
@@ -33,6 +34,7 @@ class Catalogue:
     regions: Sequence[str] = ()
     region_popularity: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # [G, N]
     neighbours: sparse.csr_matrix | None = None  # [N, N]; row: item acted on, column: its neighbour
+    linear: sparse.csr_matrix | None = None  # [N, N]; row: item acted on, column: item that it speaks for or against
     factors: Floats | None = None  # [N, R]; zero for items that were never acted on
     vectors: Floats | None = None  # [N, D]; length 1, or zero for items without text
 

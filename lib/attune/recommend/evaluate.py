@@ -28,7 +28,7 @@ from attune.tables import conform
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-BASELINES = ("popular", "als", "covisit", "text")
+BASELINES = ("popular", "als", "ease", "covisit", "text")
 _CHOOSING_K = 10
 
 
@@ -50,7 +50,8 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
     model = read_model(store.latest("ranker"))
     snapshot = ready_to_rank(inputs, settings, model, settings.test_start, settings.as_of)
     try:
-        absent = {"text"} if snapshot.catalogue.vectors is None else set()
+        needed = {"text": snapshot.catalogue.vectors, "ease": snapshot.catalogue.linear}
+        absent = {name for name, part in needed.items() if part is None}
         baselines = {name: SOURCES[name] for name in BASELINES if name not in absent}
         lists = measured_lists(
             snapshot.rows,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from attune.recommend.batch import Batch
 from attune.recommend.catalogue import Catalogue, Floats, first_level
@@ -55,15 +56,26 @@ class Pair:
 
 def because_of(pair: Pair) -> int | None:
     """The item of the user's history whose neighbourhood speaks most for the item."""
-    if pair.catalogue.neighbours is None or not len(pair.history):
+    return _strongest(pair, pair.catalogue.neighbours, pair.history_weights)
+
+
+def _strongest(pair: Pair, between: sparse.csr_matrix | None, weights: Floats | float) -> int | None:
+    """The item of the user's history that speaks most for the item, by a matrix of items and items."""
+    if between is None or not len(pair.history):
         return None
-    similarity = np.asarray(pair.catalogue.neighbours[pair.history, pair.item].todense()).ravel()
-    strength = similarity * pair.history_weights
+    strength = np.asarray(between[pair.history, pair.item].todense()).ravel() * weights
     return int(pair.history[strength.argmax()]) if strength.max() > 0 else None
 
 
 def _together(pair: Pair) -> str | None:
-    item = because_of(pair)
+    return _chosen_with(pair, because_of(pair))
+
+
+def _speaks_for(pair: Pair) -> str | None:
+    return _chosen_with(pair, _strongest(pair, pair.catalogue.linear, 1.0))
+
+
+def _chosen_with(pair: Pair, item: int | None) -> str | None:
     if item is None:
         return None
     return f"{'Bought together with' if pair.has_bought(item) else 'Often chosen with'} {pair.title(item)}"
@@ -138,6 +150,7 @@ def _new(pair: Pair) -> str | None:
 
 _TOLD_BY: tuple[tuple[tuple[str, ...], Callable[[Pair], str | None]], ...] = (
     (("covisit_", "latest_visit_"), _together),
+    (("ease_",), _speaks_for),
     (("als_",), _similar_taste),
     (("text_",), _like),
     (("again_", "pair_weight", "pair_days_since"), _again),
@@ -169,6 +182,6 @@ def reasons(pair: Pair, columns: Sequence[str], contributions: Floats) -> list[s
                 break
     texts: list[str] = []
     for starts, tell in sorted(_TOLD_BY, key=lambda told: -strength[told[0]]):
-        if (text := tell(pair)) is not None and (strength[starts] > 0 or not texts):
+        if (text := tell(pair)) is not None and text not in texts and (strength[starts] > 0 or not texts):
             texts.append(text)
     return texts[:_MAX_REASONS] or ["Chosen for you"]

@@ -14,7 +14,7 @@ from attune.recommend.booster import RankingModel, read_model
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.inputs import Inputs
 from attune.recommend.ranking import Ranker
-from attune.recommend.snapshot import Snapshot, take_snapshot, with_factors
+from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors
 from attune.recommend.spread import over_blocks
 from attune.recommend.users import strangers
 from attune.tables import conform
@@ -55,6 +55,12 @@ def ready_to_rank(
     inputs: Inputs, settings: Config, model: RankingModel, cutoff: dt.date, end: dt.date | None = None
 ) -> Snapshot:
     """The state as of a date with the choices that the model was trained with."""
-    rec = settings.recommend
-    snapshot = take_snapshot(inputs, rec, cutoff, model.popularity_half_life_days, end)
-    return with_factors(snapshot, AlsPoint(**model.als), rec, settings.seed)
+    snapshot = take_snapshot(inputs, settings.recommend, cutoff, model.popularity_half_life_days, end)
+    return fitted(snapshot, model, settings)
+
+
+def fitted(snapshot: Snapshot, model: RankingModel, settings: Config) -> Snapshot:
+    """The snapshot with what is learned from its interactions, by the settings that the model was trained with."""
+    if model.ease_regularisation is not None:
+        snapshot = with_ease(snapshot, model.ease_regularisation)
+    return with_factors(snapshot, AlsPoint(**model.als), settings.recommend, settings.seed)

@@ -13,6 +13,7 @@ from attune.recommend import catalogue as arrays
 from attune.recommend.als import fit_factors
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.covisit import neighbours
+from attune.recommend.ease import Together, linear_matrix, together
 from attune.recommend.inputs import Inputs
 from attune.recommend.interactions import acted_on, interactions, latest_items, regions
 from attune.recommend.popular import named, popularity, popularity_by_region
@@ -25,6 +26,8 @@ _NOT_FEATURES = ("item_id", "as_of", *not_for_ranking("item_features"))
 """Keys of item_features, and columns that ``popularity`` or the catalogue has already, or that repeat others."""
 _REGION_HALF_LIFE_DAYS = 30
 _SATISFACTION_PRIOR = 5
+_EASE_USERS = 200_000
+"""Users whose latest items come to the driver: 100 items each are 160 MB."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Snapshot:
     rows: "DataFrame"  # as users.user_rows, without factors
     weights: "DataFrame"  # columns user, item (int indices), weight; kept in memory
     user_index: "DataFrame"  # columns user_id, user
+    together: Together  # of the users, or of a sample of them
     kept: tuple["DataFrame", ...]
 
     def close(self) -> None:
@@ -62,10 +66,8 @@ def take_snapshot(
     user_index = _numbered(acted.select("user_id").distinct()).persist()
     indexed = acted.join(F.broadcast(item_index), "item_id").persist()
     weights = indexed.join(user_index, "user_id").select("user", "item", F.col("weight").cast("float")).persist()
-    near = neighbours(
-        latest_items(indexed, settings.max_history), settings.covisit.session_bonus, settings.covisit.shrink,
-        settings.covisit.neighbours,
-    )  # fmt: skip
+    latest = latest_items(indexed, settings.max_history)
+    near = neighbours(latest, settings.covisit.session_bonus, settings.covisit.shrink, settings.covisit.neighbours)
     by_region = popularity_by_region(acted, located, _REGION_HALF_LIFE_DAYS).join(F.broadcast(item_index), "item_id")
     names, region_popularity = arrays.region_matrix(by_region.toPandas(), len(items))
     ((_, popularity_column),) = named([popularity_half_life_days])
@@ -81,7 +83,10 @@ def take_snapshot(
         chosen = acted_on(inputs.events, settings.event_weights, cutoff, end)
         labels = chosen.join(F.broadcast(item_index), "item_id").select("user_id", "item")
     rows = add_features(user_rows(indexed, located, settings.max_history, labels), inputs.user_features, cutoff)
-    return Snapshot(cutoff, built, rows.persist(), weights, user_index, (acted, user_index, indexed, weights, rows))
+    met = _together(latest, user_index, len(items), settings.ease.max_items)
+    return Snapshot(
+        cutoff, built, rows.persist(), weights, user_index, met, (acted, user_index, indexed, weights, rows)
+    )
 
 
 def with_factors(snapshot: Snapshot, point: AlsPoint, settings: Recommend, seed: int) -> Snapshot:
@@ -95,6 +100,21 @@ def with_factors(snapshot: Snapshot, point: AlsPoint, settings: Recommend, seed:
         catalogue=replace(snapshot.catalogue, factors=arrays.rows_by_item(factors, "factors", len(snapshot.catalogue))),
         rows=add_factors(snapshot.rows, fitted.users, snapshot.user_index),
     )
+
+
+def with_ease(snapshot: Snapshot, regularisation: float) -> Snapshot:
+    """The snapshot with EASE's weights between items."""
+    linear = linear_matrix(snapshot.together, regularisation)
+    return replace(snapshot, catalogue=replace(snapshot.catalogue, linear=linear))
+
+
+def _together(latest: "DataFrame", user_index: "DataFrame", num_items: int, max_items: int) -> Together:
+    """Which items have users in common; of a large log a sample of users by hash tells enough, and fits the driver."""
+    from pyspark.sql import functions as F
+
+    some = user_index.orderBy(F.xxhash64("user_id"), "user_id").limit(_EASE_USERS)
+    pairs: pd.DataFrame = latest.join(some, "user_id").select("user", "item").toPandas()  # type: ignore[assignment]
+    return together(pairs["user"].to_numpy(), pairs["item"].to_numpy(), num_items, max_items)
 
 
 def _items(inputs: Inputs, settings: Recommend, acted: "DataFrame", cutoff: dt.date) -> pd.DataFrame:

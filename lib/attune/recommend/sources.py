@@ -62,6 +62,13 @@ def covisit(catalogue: Catalogue, batch: Batch) -> Floats:
     return _through_neighbours(batch.weights, catalogue)
 
 
+def ease(catalogue: Catalogue, batch: Batch) -> Floats:
+    """Sum over the user's history of the weights with which an item speaks for others, however often he acted on it."""
+    if catalogue.linear is None:
+        return np.full(batch.weights.shape, NOT_PROPOSED, np.float32)
+    return _where_positive((batch.weights.sign() @ catalogue.linear).toarray())
+
+
 def latest_visit(catalogue: Catalogue, batch: Batch) -> Floats:
     """The same over the user's latest visit alone, unweighted."""
     return _through_neighbours(batch.recent, catalogue)
@@ -90,6 +97,7 @@ SOURCES: dict[str, Source] = {
     "region": region,
     "category": category,
     "als": als,
+    "ease": ease,
     "covisit": covisit,
     "latest_visit": latest_visit,
     "text": text,

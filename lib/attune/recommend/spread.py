@@ -46,6 +46,6 @@ def block_size(num_items: int) -> int:
     """Users of a block, so that all their scores fit into the memory meant for them.
 
     >>> block_size(4000)
-    500
+    444
     """
     return max(1, _MAX_SCORES // (max(num_items, 1) * len(SOURCES)))

@@ -18,8 +18,9 @@ from attune.recommend.examples import labelled_candidates
 from attune.recommend.inputs import Inputs
 from attune.recommend.measured import measured_lists
 from attune.recommend.popular import named
-from attune.recommend.snapshot import Snapshot, take_snapshot, with_factors
-from attune.recommend.sources import Source, als, by_popularity, popular_by
+from attune.recommend.recommend import fitted
+from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors
+from attune.recommend.sources import Source, als, by_popularity, ease, popular_by
 
 TASK = "ranker"
 _TUNING_K = 10
@@ -81,9 +82,11 @@ def _tune(
         log(f"popular: half-life {half_life:g} days of {by_half_life}")
         ((_, column),) = named([half_life])
         snapshot = replace(snapshot, catalogue=by_popularity(snapshot.catalogue, f"item_{column}"))
-        point, fitted, by_point = _best_point(snapshot, settings)
+        point, best, by_point = _best_point(snapshot, settings)
         log(f"als: {point} of {by_point}")
-        columns, groups = _candidates(fitted, settings)
+        regularisation, best, by_regularisation = _best_ease(best, settings)
+        log(f"ease: regularisation {regularisation:g} of {by_regularisation}")
+        columns, groups = _candidates(best, settings)
         log(
             f"validation period from {settings.valid_start}: {len(groups.sizes):,} users, {len(groups.labels):,} candidates"
         )
@@ -94,8 +97,14 @@ def _tune(
             f"the validation period {settings.valid_start} to {settings.test_start} holds no action to learn from: "
             "give events up to as_of, or set split.valid_days and split.test_days to fit the log"
         )
-    model = RankingModel("", (), point.model_dump(), half_life)
-    return model, (columns, groups), {"popular": by_half_life, "als": by_point, "als_point": point.model_dump()}
+    model = RankingModel("", (), point.model_dump(), half_life, regularisation)
+    tried: dict[str, object] = {
+        "popular": by_half_life,
+        "als": by_point,
+        "als_point": point.model_dump(),
+        "ease": by_regularisation,
+    }
+    return model, (columns, groups), tried
 
 
 def _groups_of(
@@ -104,7 +113,7 @@ def _groups_of(
     rec = settings.recommend
     snapshot = take_snapshot(inputs, rec, start, model.popularity_half_life_days, end)
     try:
-        return _candidates(with_factors(snapshot, AlsPoint(**model.als), rec, settings.seed), settings)
+        return _candidates(fitted(snapshot, model, settings), settings)
     finally:
         snapshot.close()
 
@@ -127,10 +136,19 @@ def _best_half_life(snapshot: Snapshot, settings: Config) -> tuple[float, dict[s
 def _best_point(snapshot: Snapshot, settings: Config) -> tuple[AlsPoint, Snapshot, dict[str, float]]:
     tried = []
     for point in settings.recommend.als.grid:
-        fitted = with_factors(snapshot, point, settings.recommend, settings.seed)
-        tried.append((point, fitted, _mean_ndcg(fitted, {"als": als}, settings).get("als", 0.0)))
-    point, fitted, _ = max(tried, key=lambda found: found[2])
-    return point, fitted, {f"rank {p.rank}, reg {p.reg:g}, alpha {p.alpha:g}": value for p, _, value in tried}
+        factors = with_factors(snapshot, point, settings.recommend, settings.seed)
+        tried.append((point, factors, _mean_ndcg(factors, {"als": als}, settings).get("als", 0.0)))
+    point, factors, _ = max(tried, key=lambda found: found[2])
+    return point, factors, {f"rank {p.rank}, reg {p.reg:g}, alpha {p.alpha:g}": value for p, _, value in tried}
+
+
+def _best_ease(snapshot: Snapshot, settings: Config) -> tuple[float, Snapshot, dict[str, float]]:
+    tried = []
+    for regularisation in settings.recommend.ease.grid:
+        linear = with_ease(snapshot, regularisation)
+        tried.append((regularisation, linear, _mean_ndcg(linear, {"ease": ease}, settings).get("ease", 0.0)))
+    regularisation, linear, _ = max(tried, key=lambda found: found[2])
+    return regularisation, linear, {f"{value:g}": found for value, _, found in tried}
 
 
 def _mean_ndcg(snapshot: Snapshot, sources: Mapping[str, Source], settings: Config) -> dict[str, float]:

@@ -22,6 +22,7 @@ METRICS = {
 MODELS = {
     "blend": "Blend",
     "als": "Implicit ALS",
+    "ease": "EASE",
     "covisit": "Co-visits",
     "popularity": "Popularity",
     "popular": "Popularity",
