@@ -473,7 +473,7 @@ class Ease(Settings):
 
 class Als(Settings):
     grid: Annotated[list[AlsPoint], Field(min_length=1)]
-    iterations: Count
+    iterations: Annotated[int, Field(ge=1, le=10)]
     blocks: Count
 
 
