@@ -113,6 +113,15 @@ def training() -> str:
         result = f"HR@10 {test['hr@10']:.4f}, nDCG@10 {test['ndcg@10']:.4f} (popularity {popular['ndcg@10']:.4f})"
         what = f"Amazon Beauty, each user's last item among all {found['items']:,}"
         lines.append(f"| next item | {what} | {result} | {found['seconds_training'] / 60:.0f} min |")
+        if blend := found.get("blend"):
+            both = blend["ndcg@10"]["blend"]
+            interval = f"{both['low']:.4f} to {both['high']:.4f}"
+            gain = blend["blend_minus_best"]
+            result = (
+                f"HR@10 {blend['hr@10']['blend']:.4f}, nDCG@10 {both['value']:.4f} ({interval}), "
+                f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f}) on {blend['best_source']}"
+            )
+            lines.append(f"| its blend with EASE, neighbours and popularity | the same | {result} | |")
     if _has("texts_chnsenticorp"):
         found = _read("texts_chnsenticorp")
         with_it, without = (found[name]["test"]["accuracy"] for name in ("pretrained", "not_pretrained"))
