@@ -68,10 +68,10 @@ def test_replay_thins_what_was_learned_and_nothing_else(spark: "SparkSession") -
 
 def test_trials_are_trainings_that_go_on_after_a_run_was_cut_off(spark: "SparkSession", finetuning: Finetuning) -> None:
     space = {"trials": 2, "space": "{learning_rate: [1.0e-7, 2.0e-3], tokens_per_batch: null, dropout: null}"}
-    rows = texts(spark, reviews(200))
-    first = tune(rows, finetuning(space, epochs=2), "r1")
+    rows = texts(spark, reviews(300))
+    first = tune(rows, finetuning(space), "r1")
     assert len(first["trials"]) == 2
-    found = tune(rows, finetuning(space | {"trials": 5}, epochs=2), "r2")
+    found = tune(rows, finetuning(space | {"trials": 5}), "r2")
     assert [trial["settings"] for trial in found["trials"][:2]] == [trial["settings"] for trial in first["trials"]]
     assert len(found["trials"]) == 5
     values = [trial["value"] for trial in found["trials"] if trial["state"] == "complete"]
