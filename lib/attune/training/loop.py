@@ -27,6 +27,7 @@ from attune.training.optimizer import Optimizer
 from attune.training.plan import (
     LoopSettings,
     learning_rate_factor,
+    num_streams,
     own_streams,
     pad_epochs,
     stream_batches,
@@ -59,7 +60,7 @@ class Loop:
     """Trains the network of a task on the rows of this rank, in step with the other ranks.
 
     Args:
-        checkpoints: folder in which progress is kept, and from which a training with the same settings, rows, ranks and
+        checkpoints: folder in which progress is kept, and from which a training with the same settings, rows, streams and
             ``identity`` goes on; None: nothing is kept.
         identity: whatever else makes two trainings different, such as the encoder and the settings of the task.
     """
@@ -83,7 +84,6 @@ class Loop:
         self._trained = list(self._optimizer.parameters.values())
         tables = large_tables(task.network)
         self._sparse = [parameter in tables for parameter in self._trained]
-        self._streams = own_streams(settings, comm.rank, comm.size)
         self._folder, self._named = checkpoints, identity
 
     def fit(
@@ -136,13 +136,14 @@ class Loop:
     ) -> tuple[float, int, int, bool]:
         """One optimiser step on the global batch: the batches of all streams, gone through one after the other on each rank.
 
-        ``number`` counts the steps before it, for what is drawn. Returns its mean loss, the rows and tokens in it, and whether ``due`` was true on rank 0. Raises SettingsError where
-        the loss or the gradient is no longer a number; all ranks raise together.
+        ``number`` counts the steps before it, for what is drawn. Returns its mean loss, the rows and tokens in it, and whether
+        ``due`` was true on rank 0. Raises SettingsError where the loss or the gradient is no longer a number; all ranks raise
+        together.
         """
         self.task.network.train()
         sums = np.zeros(4)
-        for stream, batch in zip(self._streams, batches, strict=True):
-            torch.manual_seed(stream_seed(self.settings, number, stream))
+        for place, batch in enumerate(batches):
+            torch.manual_seed(stream_seed(self.settings, number, self.comm.rank + place * self.comm.size))
             with autocast(self.device, self.bfloat16):
                 loss = self.task.loss(batch, self.comm)
             if loss.objective is not None:
@@ -207,16 +208,19 @@ class Loop:
     def _plan(self, train: Sequence[Rows]) -> list[list[list[np.ndarray]]]:
         """For each epoch and step, the rows of ``Rows.concatenate(train)`` that each stream of this rank gives.
 
-        All streams of all ranks have as many steps as the one that has most.
+        All streams of all ranks have as many steps as the one that has most, and all ranks as many parts of a step as the
+        one with most streams: a loss may ask all ranks for their rows.
         """
         starts = np.cumsum([0, *map(len, train)])
         planned = []
-        for number, rows, start in zip(self._streams, train, starts[:-1], strict=True):
+        streams = own_streams(self.settings, self.comm.rank, self.comm.size)
+        for number, rows, start in zip(streams, train, starts[:-1], strict=True):
             epochs = stream_batches(lengths_for_batching(rows), self.settings, number, self.comm.size)
             planned.append([[batch + start for batch in batches] for batches in epochs])
         own = np.array([[len(batches) for batches in epochs] for epochs in planned], np.int64)
         most = gather_rows(self.comm, own).max(axis=0).tolist()
-        padded = [pad_epochs(epochs, most) for epochs in planned]
+        missing = -(-num_streams(self.settings, self.comm.size) // self.comm.size) - len(streams)
+        padded = [pad_epochs(epochs, most) for epochs in [*planned, *[[[] for _ in most]] * missing]]
         return [[list(parts) for parts in zip(*of_streams, strict=True)] for of_streams in zip(*padded, strict=True)]
 
     def _begin(
@@ -265,7 +269,9 @@ class Loop:
 
     def _identity(self, train: Sequence[Rows]) -> str:
         """What must be the same for a training to go on where another stopped."""
-        numbered = gather_rows(self.comm, np.array(self._streams, np.int64))
+        numbered = gather_rows(
+            self.comm, np.array(own_streams(self.settings, self.comm.rank, self.comm.size), np.int64)
+        )
         digests = gather_rows(self.comm, np.stack([rows_digest(rows) for rows in train]))[np.argsort(numbered)]
         return (
             f"{self.settings} {type(self.task).__name__} {self._named} {[digest.tobytes().hex() for digest in digests]}"
