@@ -29,15 +29,16 @@ def _block(result: dict[str, Any]) -> list[str]:
         accuracy = f"{test['accuracy']:.3f} ({test['accuracy_low']:.3f} to {test['accuracy_high']:.3f})"
         lines += [f"Sentiment on {test['num']:,.0f} reviews of items not seen in training: accuracy {accuracy}.", ""]
     if recommend := result["recommend"]:
-        lines += ["| nDCG@10 on the held-out last period | value | 95% interval |", "|---|---|---|"]
-        models = sorted(recommend["ndcg@10"].items(), key=lambda item: -item[1]["value"])
-        lines += [f"| {name} | {m['value']:.4f} | {m['low']:.4f} to {m['high']:.4f} |" for name, m in models]
-        gain = recommend["blend_minus_best"]
-        lines += [
-            f"| blend minus {recommend['best_baseline']} | {gain['value']:.4f} | {gain['low']:.4f} to {gain['high']:.4f} |",
-            "",
-        ]
+        lines += _ranking("the held-out last period", recommend, recommend["best_baseline"])
     return lines
+
+
+def _ranking(on: str, found: dict[str, Any], best: str) -> list[str]:
+    """nDCG@10 of the models, the best first, and of the blend above the best other."""
+    models = sorted(found["ndcg@10"].items(), key=lambda item: -item[1]["value"])
+    rows = [*models, (f"blend minus {best}", found["blend_minus_best"])]
+    lines = [f"| {name} | {m['value']:.4f} | {m['low']:.4f} to {m['high']:.4f} |" for name, m in rows]
+    return [f"| nDCG@10 on {on} | value | 95% interval |", "|---|---|---|", *lines, ""]
 
 
 def read_results() -> list[dict[str, Any]]:
@@ -56,15 +57,7 @@ def movielens() -> str:
         f"**movielens_100k**, under the protocol of published results: {found['items']:,} titles ranked for each of "
         f"{found['users']:,} users ({found['date']}, seed {found['seed']})."
     )
-    lines = [said, "", "| nDCG@10 on a quarter of the ratings | value | 95% interval |", "|---|---|---|"]
-    models = sorted(found["ndcg@10"].items(), key=lambda item: -item[1]["value"])
-    lines += [f"| {name} | {m['value']:.4f} | {m['low']:.4f} to {m['high']:.4f} |" for name, m in models]
-    gain = found["blend_minus_best"]
-    lines += [
-        f"| blend minus {found['best_source']} | {gain['value']:.4f} | {gain['low']:.4f} to {gain['high']:.4f} |",
-        "",
-    ]
-    return "\n".join(lines)
+    return "\n".join([said, "", *_ranking("a quarter of the ratings", found, found["best_source"])])
 
 
 def costs() -> str:

@@ -1,6 +1,7 @@
 """A model of one's own is applied to a table of texts: labels, pairs, and nothing twice."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from attune import config
-from attune.errors import InputError
+from attune.errors import InputError, SettingsError
 from attune.models.encoder import load_encoder
 from attune.models.network import Network
 from attune.models.networks import TextClassifier, TextEmbedder, write_network
@@ -105,7 +106,7 @@ def test_texts_that_stay_the_same_are_not_scored_again(
     """Nor is anything where neither texts nor model have changed; a new model scores all of them."""
     workspace = tmp_path / "workspace"
     settings = config.load(
-        [], [f"workspace={workspace}", "train.precision=float32", "score.texts=[taste, absent]"], "2026-03-01"
+        [], [f"workspace={workspace}", "train.precision=float32", "score.texts=[taste]"], "2026-03-01"
     )
     labels = ["bad", "good"]
     store(TextClassifier(encoder, labels), workspace, "taste")
@@ -121,7 +122,9 @@ def test_texts_that_stay_the_same_are_not_scored_again(
         )
         run.write({"texts": texts(spark, given)})
         update_text_scores(run)
-        assert run.summary["skipped"]["text_scores of absent"] == "no model absent is in use"
+        absent = settings.model_copy(update={"score": settings.score.model_copy(update={"texts": ["taste", "absent"]})})
+        with pytest.raises(SettingsError, match=r"score\.texts names absent, but no model absent is in use: train it"):
+            update_text_scores(replace(run, settings=absent))
         found = run.tables.read("text_scores").toPandas().sort_values("text_id", ignore_index=True)
         assert set(found["model_version"]) == {model}
         return run.summary["outputs"].get("text_scores", {}).get("version", -1), found

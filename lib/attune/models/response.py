@@ -23,7 +23,8 @@ class ResponseModel(EncoderNetwork):
 
     ``means`` and ``deviations`` standardise the features; one that does not vary counts as it is. A feature that is
     nan becomes 0, its mean, and an indicator beside it becomes 1. A text without tokens has a vector of its own, which
-    is learned. ``features``: their names, for whoever asks later. ``slope`` and ``intercept`` turn a logit into a calibrated one (``attune.training.calibration``).
+    is learned. ``features``: their names, for whoever asks later. ``slope`` and ``intercept`` turn a logit into a calibrated
+    one (``attune.training.calibration``).
 
     Raises SettingsError where there are not as many means as deviations.
     """

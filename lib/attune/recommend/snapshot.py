@@ -66,7 +66,7 @@ def take_snapshot(
     user_index = _numbered(acted.select("user_id").distinct()).persist()
     indexed = acted.join(F.broadcast(item_index), "item_id").persist()
     weights = indexed.join(user_index, "user_id").select("user", "item", F.col("weight").cast("float")).persist()
-    latest = latest_items(indexed, settings.max_history)
+    latest = latest_items(indexed, settings.max_history).persist()
     near = neighbours(latest, settings.covisit.session_bonus, settings.covisit.shrink, settings.covisit.neighbours)
     by_region = popularity_by_region(acted, located, _REGION_HALF_LIFE_DAYS).join(F.broadcast(item_index), "item_id")
     names, region_popularity = arrays.region_matrix(by_region.toPandas(), len(items))
@@ -84,9 +84,9 @@ def take_snapshot(
         labels = chosen.join(F.broadcast(item_index), "item_id").select("user_id", "item")
     rows = add_features(user_rows(indexed, located, settings.max_history, labels), inputs.user_features, cutoff)
     met = _together(latest, user_index, len(items), settings.ease.max_items)
-    return Snapshot(
-        cutoff, built, rows.persist(), weights, user_index, met, (acted, user_index, indexed, weights, rows)
-    )
+    latest.unpersist()
+    kept = (acted, user_index, indexed, weights, rows)
+    return Snapshot(cutoff, built, rows.persist(), weights, user_index, met, kept)
 
 
 def with_factors(snapshot: Snapshot, point: AlsPoint, settings: Recommend, seed: int) -> Snapshot:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from attune.errors import SettingsError
 from attune.features.user_vectors import user_vectors
 from attune.models.networks import describe_network
 from attune.scoring.embeddings import embed_items
@@ -28,21 +29,30 @@ def update_sentiment(run: "Run") -> None:
 
 
 def update_text_scores(run: "Run") -> None:
-    """Publish text_scores; a text and model version that were scored before are not scored again."""
+    """Publish text_scores; a text and model version that were scored before are not scored again.
+
+    Raises SettingsError where a model that ``score.texts`` names is not in use, or gives no labels.
+    """
     settings = run.settings
     task = settings.train.finetune
-    names = [task.name or task.task] if settings.score.texts is None else settings.score.texts
+    asked = settings.score.texts
+    names = [task.name or task.task] if asked is None else asked
     if not run.has("texts"):
         run.skip("text_scores", "there are no texts")
         return
     folders = {}
     for name in names:
+        reason = None
         if not run.models.has_latest(name):
-            run.skip(f"text_scores of {name}", f"no model {name} is in use")
+            reason = f"no model {name} is in use"
         elif describe_network(folder := run.models.latest(name).resolve())["kind"] not in KINDS:
-            run.skip(f"text_scores of {name}", f"model {name} gives no labels")
+            reason = f"model {name} gives no labels"
         else:
             folders[name] = folder
+        if reason and asked is not None:
+            raise SettingsError(f"score.texts names {name}, but {reason}: train it with job finetune, or leave it out")
+        if reason:
+            run.skip(f"text_scores of {name}", reason)
     origin = run.origin("texts") | {f"models/{name}": folder.name for name, folder in folders.items()}
     origin |= {"max_tokens": settings.score.max_tokens}
     if not folders or run.is_current("text_scores", origin):

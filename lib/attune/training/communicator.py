@@ -226,7 +226,8 @@ def take_new_number() -> None:
     """Ask for this rank's number and the sizes of the group; the answer comes once all ranks that are left have asked."""
     own = os.environ
     server = f"http://{own['HOROVOD_GLOO_RENDEZVOUS_ADDR']}:{own['HOROVOD_GLOO_RENDEZVOUS_PORT']}"
-    with urlopen(f"{server}/rank_and_size/{own['HOROVOD_HOSTNAME']}:{own['HOROVOD_LOCAL_RANK']}") as answer:
+    asked = f"{server}/rank_and_size/{own['HOROVOD_HOSTNAME']}:{own['HOROVOD_LOCAL_RANK']}"
+    with urlopen(asked, timeout=2 * STALL_SHUTDOWN_SECONDS) as answer:
         numbers = answer.read().decode().split(",")
     names = ("RANK", "SIZE", "LOCAL_RANK", "LOCAL_SIZE", "CROSS_RANK", "CROSS_SIZE")
     own.update({f"HOROVOD_{name}": number.strip() for name, number in zip(names, numbers, strict=True)})

@@ -87,8 +87,9 @@ class Training:
     ) -> list[RankResult]:  # fmt: skip
         """Write pre-tokenised rows, and train on them with all ranks. Raises InputError where there are too few.
 
-        ``slices``: columns by whose values the test rows are measured apart, see ``RankJob``. ``encoder`` takes the place of that of the settings. A training of the same settings on the same rows that was cut
-        off goes on from its last checkpoint. Metrics of the results tell the ``shards`` of each split.
+        ``slices``: columns by whose values the test rows are measured apart, see ``RankJob``. ``encoder`` takes the place of
+        that of the settings. A training of the same settings on the same rows that was cut off goes on from its last
+        checkpoint. Metrics of the results tell the ``shards`` of each split.
         """
         train = self.settings.train
         num_ranks = 1 if train.launcher == "single" else train.num_ranks

@@ -51,8 +51,8 @@ def finetune(
 
     ``known``: the texts that the model in use learned from, of which ``replay_share`` are learned again; ``watcher`` is told
     of the curves. The model is used if it passes ``min_score`` and does not do worse than the one in use. Metrics: ``test``,
-    where there are test texts, and of single labels ``test_by``; ``valid``, and the course of the training. Raises InputError where the labels cannot be
-    learned.
+    where there are test texts, and of single labels ``test_by``; ``valid``, and the course of the training. Raises InputError
+    where the labels cannot be learned.
     """
     from pyspark.sql import functions as F
 

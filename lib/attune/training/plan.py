@@ -50,10 +50,8 @@ class RankJob:
     loop: LoopSettings
     checkpoints: str | None = None  # folder to go on from where a run was cut off; None: nothing is kept
     threads: int | None = None  # of a rank on a CPU; None: its machine's cores divided by the ranks there
-    slices: Mapping[str, Sequence[str]] = field(
-        default_factory=dict
-    )  # value column -> names of its numbers, from 0, that
-    # the test rows are measured by; rows of other numbers are in no slice
+    # Value column -> names of its numbers, from 0, by which the test rows are measured; rows of other numbers by none.
+    slices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fusion_mb: int = 64  # MiB of gradients that Horovod sends together
     reader: str = "auto"  # petastorm, pyarrow or auto
     rival: str | None = None  # folder of the model in use, which is measured on the same test rows

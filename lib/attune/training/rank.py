@@ -195,7 +195,7 @@ def _by_slice(
     for number, name in enumerate(names):
         chosen = values[column] == number
         if chosen.any():
-            found[name] = task.metrics(outputs[chosen], {key: column[chosen] for key, column in values.items()})
+            found[name] = task.metrics(outputs[chosen], {key: of_rows[chosen] for key, of_rows in values.items()})
     return found
 
 

@@ -20,8 +20,8 @@ class Response:
     """Binary cross-entropy on text and features, and a probability that is calibrated afterwards.
 
     Rows: ``tokens``, of which there may be none; ``f0`` to ``f{F-1}``, nan where unknown; ``label``, 1 for a response.
-    ``means`` and ``deviations`` are those of the features in the training rows, ``features`` their names. The loss is the mean over the rows, in
-    nats. Metrics are those of ``response_metrics``.
+    ``means`` and ``deviations`` are those of the features in the training rows, ``features`` their names. The loss is the
+    mean over the rows, in nats. Metrics are those of ``response_metrics``.
     """
 
     token_columns = ("tokens",)

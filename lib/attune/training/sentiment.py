@@ -29,7 +29,8 @@ def sentiment_examples(
     """Reviews with a clear rating: review_id, text, label (0 negative, 1 positive), category, language, split.
 
     The split is by item, so that no item of the test has been seen in training, and no text occurs in two splits.
-    ``category`` and ``language`` are taken from the reviews where they have them, else null. With ``before``, only older reviews are used.
+    ``category`` and ``language`` are taken from the reviews where they have them, else null. With ``before``, only older
+    reviews are used.
     """
     from pyspark.sql import functions as F
 
@@ -56,9 +57,9 @@ def train_sentiment(
     """Fine-tune the encoder on reviews with all ranks, and store it; it is used if it passes ``min_accuracy``.
 
     ``reviews`` has the columns of the table, and may have ``category``. Metrics: ``test`` over the held-out items,
-    ``test_by`` category and language, ``valid`` and the course of the training. ``known``: the reviews that the model in use learned from,
-    of which ``replay_share`` are learned again. Raises InputError where reviews of one label are missing or there are too few
-    of them.
+    ``test_by`` category and language, ``valid`` and the course of the training. ``known``: the reviews that the model in use
+    learned from, of which ``replay_share`` are learned again. Raises InputError where reviews of one label are missing or
+    there are too few of them.
     """
     from pyspark.sql import functions as F
 

@@ -23,7 +23,8 @@ def learn_vocabulary(
 
     Normalised as for BERT: Chinese characters stand alone, so no word segmentation is needed. Pieces come from pairs
     that occur ``min_frequency`` times. Words with a character that is not among the ``max_characters`` most frequent
-    ones teach nothing; by default characters take up half of the vocabulary at most, for Chinese has thousands. The same texts, in any order, give the same tokenizer.
+    ones teach nothing; by default characters take up half of the vocabulary at most, for Chinese has thousands. The same
+    texts, in any order, give the same tokenizer.
 
     Raises InputError where the texts hold no word, SettingsError where the characters alone exceed ``vocab_size``.
     """

@@ -60,7 +60,8 @@ def outcome(
 ) -> list[RankResult]:
     """Results of the ranks in rank order; ``launch`` starts them, waits, and returns the pickled results it got.
 
-    ``may_shrink``: whether fewer ranks than were started may end well. Raises what a rank raised, its traceback in the notes; RankDiedError where one died without a word.
+    ``may_shrink``: whether fewer ranks than were started may end well. Raises what a rank raised, its traceback in the
+    notes; RankDiedError where one died without a word.
     """
     traces_folder(job).mkdir(parents=True)
     output, returned, failure = LastOutput(), [], None
