@@ -50,7 +50,7 @@ class CausalLanguage:
         if num == 0:
             return Loss(None, 0.0, 0.0)
         total = self._losses(batch, counts).sum()
-        return Loss(total, float(total.detach()), float(num))
+        return Loss(total, total.detach(), num)
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Log loss summed over a row's tokens, and how many there are, (B, 2)."""

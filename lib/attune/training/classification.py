@@ -45,11 +45,11 @@ class Classification:
         if len(batch) == 0:
             return Loss(None, 0.0, 0.0)
         logits, labels = self.network(*batch.tokens["tokens"]), batch.values["label"].long()
-        weights = self._label_weights.to(logits.device)
+        weights = self._label_weights = self._label_weights.to(logits.device)
         total = functional.cross_entropy(
             logits, labels, weights, reduction="sum", label_smoothing=self._label_smoothing
         )  # fmt: skip
-        return Loss(total, float(total.detach()), float(weights[labels].sum()))
+        return Loss(total, total.detach(), weights[labels].sum())
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Probability of each label, (B, C)."""

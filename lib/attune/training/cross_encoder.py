@@ -47,7 +47,7 @@ class CrossEncoder:
         logits = self.network(*batch.tokens["tokens"])
         labels, weights = batch.values["label"].float(), batch.values["weight"].float()
         total = functional.binary_cross_entropy_with_logits(logits, labels, weights, reduction="sum")
-        return Loss(total, float(total.detach()), float(weights.sum()))
+        return Loss(total, total.detach(), weights.sum())
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Probability that the texts match, (B, 1)."""

@@ -105,10 +105,13 @@ class Loop:
         if not resumed_at and at.scores[0]:
             progress.epoch(0, len(plan), at.scores[0])
         while at.epoch < len(plan) and not self._out_of_patience(at):
-            for parts in plan[at.epoch][at.step :]:
-                batches = [take_batch(rows, part, self.task.network.pad_id, self.device) for part in parts]
+            upcoming = iter(plan[at.epoch][at.step :])
+            batches = self._take(rows, next(upcoming, []))
+            while batches:
                 factor = learning_rate_factor(len(at.losses), num_steps, self.settings.warmup_share)
-                loss, num_rows, tokens, due = self.step(batches, factor, checkpoints.due(), len(at.losses))
+                told = self._advance(batches, factor, checkpoints.due(), len(at.losses))
+                batches = self._take(rows, next(upcoming, []))  # while a GPU computes
+                loss, num_rows, tokens, due = self._read(told)
                 at.losses.append(loss)
                 at.step += 1
                 progress.step(loss, num_rows, tokens, self.settings.learning_rate * factor)
@@ -138,45 +141,56 @@ class Loop:
 
         ``number`` counts the steps before it, for what is drawn. Returns its mean loss, the rows and tokens in it, and whether
         ``due`` was true on rank 0. Raises SettingsError where the loss or the gradient is no longer a number; all ranks raise
-        together.
+        together, and the weights stay as they were.
         """
+        return self._read(self._advance(batches, rate_factor, due, number))
+
+    def _advance(self, batches: Sequence[Batch], rate_factor: float, due: bool, number: int) -> torch.Tensor:
+        """Ask for a step and wait for nothing: what ``_read`` tells of it stays on the device."""
         self.task.network.train()
-        sums = np.zeros(4)
+        told = torch.zeros(5, dtype=torch.float64, device=self.device)
         for place, batch in enumerate(batches):
             torch.manual_seed(stream_seed(self.settings, number, self.comm.rank + place * self.comm.size))
             with autocast(self.device, self.bfloat16):
                 loss = self.task.loss(batch, self.comm)
             if loss.objective is not None:
                 loss.objective.backward()  # type: ignore[no-untyped-call]
-            tokens = sum(int(mask.sum()) for _, mask in batch.tokens.values())
-            sums += [loss.total, loss.weight, len(batch), tokens]
+            told[0] += loss.total
+            told[1] += loss.weight
+            told[2] += len(batch)
+            for _, mask in batch.tokens.values():
+                told[3] += mask.sum()
         gradients = []
         for parameter in self._trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             gradients.append(parameter.grad)
-        told = torch.tensor([*sums, float(due and self.comm.rank == 0)], dtype=torch.float64, device=self.device)
+        told[4] = float(due and self.comm.rank == 0)
         self.comm.sum_([told])
-        total, weight, rows, num_tokens, is_due = told.tolist()
-        loss_mean = total / (weight or 1.0)  # a batch may hold nothing that counts
-        divisor = self._sum(gradients, weight or 1.0)
-        norm = float(nn.utils.get_total_norm(gradients)) / divisor
-        if not (np.isfinite(total) and np.isfinite(norm)):
+        weight = told[1].where(told[1] != 0, 1.0)  # a batch may hold nothing that counts
+        half_floats = self.settings.compression == "float16"
+        if half_floats:  # sums over many rows do not fit into half floats
+            torch._foreach_div_(gradients, weight)
+        sum_gradients(self.comm, gradients, self._sparse, half_floats)
+        divisor = torch.ones_like(weight) if half_floats else weight
+        norm = nn.utils.get_total_norm(gradients).double() / divisor
+        # Clipping by norm and the mean are one division, which the optimiser makes on its way through the gradients.
+        clipped = divisor * ((norm + 1e-6) / self.settings.max_grad_norm).clamp(min=1.0)
+        self._optimizer.step(rate_factor, clipped, told[0].isfinite() & norm.isfinite())
+        return torch.stack([told[0] / weight, *told[2:], norm])
+
+    def _read(self, told: torch.Tensor) -> tuple[float, int, int, bool]:
+        """Wait for a step, and refuse one that has diverged."""
+        loss, rows, tokens, due, norm = told.tolist()
+        if not (np.isfinite(loss) and np.isfinite(norm)):
             raise SettingsError(
-                f"training diverged: loss {loss_mean:g}, gradient norm {norm:g}; "
+                f"training diverged: loss {loss:g}, gradient norm {norm:g}; "
                 f"lower the task's learning_rate (now {self.settings.learning_rate:g}) or set train.precision=float32"
             )
-        # Clipping by norm and the mean are one division, which the optimiser makes on its way through the gradients.
-        self._optimizer.step(rate_factor, divisor * max(1.0, (norm + 1e-6) / self.settings.max_grad_norm))
-        return loss_mean, int(rows), int(num_tokens), bool(is_due)
+        return loss, int(rows), int(tokens), bool(due)
 
-    def _sum(self, gradients: list[torch.Tensor], weight: float) -> float:
-        """Add up the gradients of all ranks, which may travel as half floats. Returns what is left to divide them by."""
-        half_floats = self.settings.compression == "float16"
-        if half_floats:
-            torch._foreach_div_(gradients, weight)  # sums over many rows do not fit into half floats
-        sum_gradients(self.comm, gradients, self._sparse, half_floats)
-        return 1.0 if half_floats else weight
+    def _take(self, rows: Rows, parts: Sequence[np.ndarray]) -> list[Batch]:
+        return [take_batch(rows, part, self.task.network.pad_id, self.device) for part in parts]
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Outputs of this rank's rows, in their order, float32 (rows, K)."""
@@ -289,7 +303,7 @@ def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.T
 
 
 def _copy(network: nn.Module) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
 def _score(metrics: Mapping[str, float], name: str) -> float:

@@ -50,7 +50,7 @@ class MaskedLanguage:
         shown, hidden = self._masking.hide(ids, mask, self._draws(ids, mask))
         logits = self.network(shown, mask, hidden)
         total = functional.cross_entropy(logits.float(), ids[hidden], reduction="sum")
-        return Loss(total, float(total.detach()), float(hidden.sum()))
+        return Loss(total, total.detach(), hidden.sum())
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Log loss summed over the hidden tokens, how many are predicted right, and how many there are, (B, 3)."""

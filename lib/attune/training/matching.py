@@ -50,7 +50,7 @@ class Matching:
             return Loss(None, 0.0, 0.0)
         losses = weight * match_losses(all_anchors, all_targets, anchor_ids, target_ids, log_q, self._temperature)
         own = slice(start, start + size)
-        return Loss(losses.sum(), float(losses[own].detach().sum()), float(weight[own].sum()))
+        return Loss(losses.sum(), losses[own].detach().sum(), weight[own].sum())
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Vectors of anchor and target side by side, (B, 2 D)."""

@@ -46,7 +46,7 @@ class MultiLabelClassification:
         labels = batch.values["labels"].long()
         targets = (labels[:, None] >> torch.arange(logits.shape[1], device=labels.device)) & 1
         total = functional.binary_cross_entropy_with_logits(logits, targets.float(), reduction="sum")
-        return Loss(total, float(total.detach()), float(targets.numel()))
+        return Loss(total, total.detach(), float(targets.numel()))
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Probability of each label, (B, C)."""

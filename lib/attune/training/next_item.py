@@ -69,7 +69,7 @@ class NextItem:
         else:
             negatives = self._proposal.draw(self._num_negatives, ids.device)
             total = sampled_loss(self.network, hidden, targets, negatives, self._proposal.log_q.to(ids.device))
-        return Loss(total, float(total.detach()), float(num))
+        return Loss(total, total.detach(), num)
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Rank of the last item among all items, from 1, and 1; both 0 where nothing precedes it. (B, 2).

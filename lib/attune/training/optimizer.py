@@ -32,15 +32,15 @@ class Optimizer:
             self.inner = torch.optim.AdamW(described, fused=True)
         self._peak_rates = [group["lr"] for group in self.inner.param_groups]
 
-    def step(self, factor: float, divisor: float = 1.0) -> None:
+    def step(self, factor: float, divisor: torch.Tensor | None = None, usable: torch.Tensor | None = None) -> None:
         """Move the weights along their gradients, at so much of the peak rates, and drop the gradients.
 
         Gradients are divided by ``divisor`` within the fused step: a pass of its own over them takes half as long as the
-        step.
+        step. Where ``usable`` is false the weights stay. Both are numbers on the device, for which nobody waits.
         """
-        some = next(iter(self.parameters.values()))
-        self.inner.grad_scale = torch.tensor(divisor, dtype=torch.float32, device=some.device)  # type: ignore[attr-defined]
-        self.inner.found_inf = torch.zeros((), device=some.device)  # type: ignore[attr-defined]
+        inner = self.inner
+        inner.grad_scale = None if divisor is None else divisor.float()  # type: ignore[attr-defined]
+        inner.found_inf = None if usable is None else (~usable).float()  # type: ignore[attr-defined]
         for group, peak in zip(self.inner.param_groups, self._peak_rates, strict=True):
             group["lr"] = peak * factor
         self.inner.step()

@@ -42,7 +42,7 @@ class Response:
             return Loss(None, 0.0, 0.0)
         logits = self._logits(batch)
         total = functional.binary_cross_entropy_with_logits(logits, batch.values["label"].float(), reduction="sum")
-        return Loss(total, float(total.detach()), float(len(batch)))
+        return Loss(total, total.detach(), float(len(batch)))
 
     def outputs(self, batch: Batch) -> torch.Tensor:
         """Logit before the calibration and probability after it, (B, 2)."""

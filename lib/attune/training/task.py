@@ -32,12 +32,13 @@ class Loss:
     """Loss of one rank in one step.
 
     The gradients of ``objective``, summed over the ranks and divided by the summed ``weight``, are the gradients of
-    the mean loss over the global batch. ``total`` is this rank's own part of the summed loss, for the log.
+    the mean loss over the global batch. ``total`` is this rank's own part of the summed loss, for the log. Numbers may stay
+    on the device: fetching one makes the processor wait for the GPU.
     """
 
     objective: torch.Tensor | None  # None on a rank without rows
-    total: float
-    weight: float
+    total: torch.Tensor | float
+    weight: torch.Tensor | float
 
 
 class Task(Protocol):
