@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from attune.recommend.reasons import Pair, because_of, reasons
+from attune.recommend.reasons import NO_REASON, Pair, because_of, reasons, removals
+from attune.recommend.sources import SOURCES
 from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue
 
 CATALOGUE = catalogue()
@@ -14,10 +15,15 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def told(user: int, item: int, strongest: str, **changes: object) -> list[str]:
-    """Reasons where one feature moved the score and the others spoke against the item."""
-    contributions = np.where([column == strongest for column in COLUMNS], 1.0, -1.0).astype(np.float32)
-    return reasons(Pair(catalogue(**changes), USERS, user, item), COLUMNS, contributions)
+def falls(*strongest: str) -> np.ndarray:
+    """The score falls without some features, and rises without the others."""
+    columns = [column for column in COLUMNS if column in strongest]
+    return np.where(removals(columns).any(axis=1), 1.0, -1.0) if columns else -np.ones(len(removals(COLUMNS)))
+
+
+def told(user: int, item: int, *strongest: str, **changes: object) -> list[str]:
+    """Reasons where some features moved the score and the others spoke against the item."""
+    return [reason.text for reason in reasons(Pair(catalogue(**changes), USERS, user, item), falls(*strongest))]
 
 
 @pytest.mark.parametrize(
@@ -64,18 +70,28 @@ def test_this_week_is_said_of_this_week_only() -> None:
 
 def test_viewed_is_not_called_bought() -> None:
     viewer = batch(LAMP_BUYER | {"bought": []})
-    contributions = np.ones(len(COLUMNS), np.float32)
-    texts = reasons(Pair(CATALOGUE, viewer, 0, BULB), COLUMNS, contributions)
+    texts = [reason.text for reason in reasons(Pair(CATALOGUE, viewer, 0, BULB), falls(*COLUMNS))]
+    assert texts[0] == "Often chosen with Brass lamp"
     assert not any("bought" in text.lower() for text in texts)
 
 
 def test_there_is_always_a_reason_and_never_more_than_three() -> None:
     for user in (0, 1):
         for item in (LAMP, BULB, MUG, NOVELTY):
-            for sign in (1, -1):
-                texts = reasons(Pair(CATALOGUE, USERS, user, item), COLUMNS, np.full(len(COLUMNS), sign, np.float32))
+            for strongest in (COLUMNS, ()):
+                texts = told(user, item, *strongest)
                 assert 1 <= len(texts) <= 3
                 assert len(set(texts)) == len(texts)
+
+
+def test_what_does_not_lower_the_score_is_no_reason() -> None:
+    assert told(0, BULB) == [NO_REASON]
+    assert told(0, BULB, "als_rank") == ["Chosen by customers with a similar taste"]
+
+
+def test_every_feature_of_a_source_is_removed_with_its_reason() -> None:
+    for source in SOURCES:
+        assert removals([f"{source}_score", f"{source}_rank"]).all(axis=1).sum() == 1, source
 
 
 def test_the_item_that_speaks_most_is_named() -> None:

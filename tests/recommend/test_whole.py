@@ -102,6 +102,7 @@ def test_blend_and_baselines_are_measured_on_the_same_users(
     inputs: Inputs, settings: config.Config, store: ModelStore, trained: TrainedRanker
 ) -> None:
     result = evaluate(inputs, settings, store)
+    assert result.metrics["reasons"]["score_lower_without"] >= 0.95
     rows = result.evaluation.toPandas()
     plain = rows[rows["against"].isna() & (rows["metric"] == "ndcg") & (rows["k"] == 5) & (rows["slice"] == "all")]
     value = plain.set_index("model")["value"]

@@ -1,7 +1,7 @@
 """A block of users as arrays: what they did, what they have, what they did next."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,30 @@ def to_batch(rows: pd.DataFrame, num_items: int) -> Batch:
         columns=columns,
         features=rows[columns].astype(np.float32).to_numpy(),
         labels=_places(rows["labels"], num_items),
+    )
+
+
+def without_items(batch: Batch, users: NDArray[np.int64], items: NDArray[np.int64]) -> Batch:
+    """Rows of a block, each without one item of its history: [C] places of users and items. Purchases stay."""
+
+    def kept(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+        taken = matrix[users]
+        lengths = np.diff(taken.indptr)
+        stays = taken.indices != np.repeat(items, lengths)
+        rows = np.repeat(np.arange(len(users)), lengths)[stays]
+        return sparse.csr_matrix((taken.data[stays], (rows, taken.indices[stays])), shape=taken.shape)
+
+    return replace(
+        batch,
+        user_ids=batch.user_ids[users],
+        region=batch.region[users],
+        weights=kept(batch.weights),
+        ages=kept(batch.ages),
+        recent=kept(batch.recent),
+        bought=batch.bought[users],
+        factors=None if batch.factors is None else batch.factors[users],
+        features=batch.features[users],
+        labels=batch.labels[users],
     )
 
 

@@ -22,7 +22,9 @@ from attune.recommend.catalogue import Catalogue
 from attune.recommend.inputs import Inputs
 from attune.recommend.measured import BLEND, Lists, measured_lists
 from attune.recommend.recommend import ready_to_rank
+from attune.recommend.reasons import NO_REASON
 from attune.recommend.sources import SOURCES
+from attune.recommend.verified import first_reasons
 from attune.tables import conform
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 BASELINES = ("popular", "als", "ease", "covisit", "text")
 _CHOOSING_K = 10
+_USERS_OF_REASONS = 500
+"""Users, sampled by seed, whose reasons are verified."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
 
     Raises InputError where no ranker was trained, or where nobody acted on anything new in the held-out period.
     """
+    from pyspark.sql import functions as F
+
     began = time.monotonic()
     rec = settings.recommend
     model = read_model(store.latest("ranker"))
@@ -62,6 +68,8 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             rec.repeat,
             model,
         )
+        some = snapshot.rows.orderBy(F.xxhash64(F.lit(settings.seed), "user_id")).limit(_USERS_OF_REASONS)
+        why = first_reasons(some, snapshot.catalogue, model, rec.candidates_per_source, rec.repeat, rec.top_n)
         num_held_out, catalogue = snapshot.rows.count(), snapshot.catalogue
     finally:
         snapshot.close()
@@ -77,6 +85,11 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
         "users_acting": num_held_out,
         "users_new": int((~lists.known).sum()),
         "items_offered": int(catalogue.offered.sum()),
+        "reasons": {
+            "rows": len(why),
+            "given": round(float((why["reason"] != NO_REASON).mean()), 4),
+            "score_lower_without": round(float(why["is_lower"].mean()), 4),
+        },
         "seconds": round(time.monotonic() - began, 1),
     }
     return Evaluated(conform(frame, "evaluation"), metrics)

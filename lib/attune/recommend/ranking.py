@@ -12,13 +12,13 @@ from attune.recommend.batch import Batch
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats, first_level
 from attune.recommend.pair_features import Matrix, pair_features
-from attune.recommend.reasons import Pair, reasons
+from attune.recommend.reasons import Pair, Reason, reasons, removals
 from attune.recommend.retrieval import Candidates, retrieve
 
 _ONE_THREAD = {"num_threads": 1}
 """A worker has one core; more threads would fight with the other workers."""
 
-# Shape legend: B users of the block, M candidates of all of them, K features.
+# Shape legend: B users of the block, M candidates of all of them, C of these that are chosen, K features, R kinds of reasons.
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Ranker:
         self.per_source = per_source
         self.repeat = repeat
         self._booster = model.booster()
+        self._removals = removals(model.columns)
 
     def rank(self, catalogue: Catalogue, batch: Batch, top_n: int) -> Ranked:
         """The ``top_n`` best candidates of each user; lists of users without history are spread over categories."""
@@ -61,28 +62,39 @@ class Ranker:
         """Rows of table recommendations but for as_of. Grain: user and rank."""
         ranked = self.rank(catalogue, batch, top_n)
         chosen = np.concatenate(ranked.order) if ranked.order else np.empty(0, np.int64)
-        contributions = self._contributions(ranked.matrix.select(self.model.columns)[chosen])
-        rows = []
-        for place, position in enumerate(chosen):
-            user, item = int(ranked.candidates.users[position]), int(ranked.candidates.items[position])
-            told = reasons(Pair(catalogue, batch, user, item), self.model.columns, contributions[place])
-            rows.append(
-                (
-                    batch.user_ids[user],
-                    catalogue.item_ids[item],
-                    ranked.scores[position],
-                    self._sources(ranked, position),
-                    told,
-                )
-            )
-        frame = pd.DataFrame(rows, columns=["user_id", "item_id", "score", "sources", "reasons"])
-        ranks = np.concatenate([np.arange(1, len(best) + 1) for best in ranked.order]) if rows else np.empty(0, int)
-        return frame.assign(rank=ranks.astype(np.int32))
+        why = self.reasons(catalogue, batch, ranked, chosen)
+        users, items = ranked.candidates.users[chosen], ranked.candidates.items[chosen]
+        ranks = [np.arange(1, len(best) + 1, dtype=np.int32) for best in ranked.order]
+        return pd.DataFrame(
+            {
+                "user_id": batch.user_ids[users],
+                "item_id": catalogue.item_ids[items],
+                "score": ranked.scores[chosen],
+                "sources": [self._sources(ranked, position) for position in chosen],
+                "reasons": [[reason.text for reason in told] for told in why],
+                "rank": np.concatenate(ranks) if ranks else np.empty(0, np.int32),
+            }
+        )
 
-    def _contributions(self, features: Floats) -> Floats:
+    def reasons(
+        self, catalogue: Catalogue, batch: Batch, ranked: Ranked, chosen: NDArray[np.int64]
+    ) -> list[list[Reason]]:
+        """Reasons of some candidates, given by their positions, strongest first."""
+        falls = self._falls(ranked.matrix.select(self.model.columns)[chosen])
+        pairs = zip(ranked.candidates.users[chosen], ranked.candidates.items[chosen], strict=True)
+        return [
+            reasons(Pair(catalogue, batch, int(user), int(item)), falls[place])
+            for place, (user, item) in enumerate(pairs)
+        ]
+
+    def _falls(self, features: Floats) -> NDArray[np.float64]:
+        """By how much the log odds [C, R] fall where the features that a kind of reason stands on are unknown."""
         if not len(features):
-            return features
-        return np.asarray(self._booster.predict(features, pred_contrib=True, **_ONE_THREAD))[:, :-1]
+            return np.empty((0, len(self._removals)))
+        without = [np.where(removed, np.float32(np.nan), features) for removed in self._removals]
+        odds = self._booster.predict(np.concatenate([features, *without]), raw_score=True, **_ONE_THREAD)
+        whole, *parts = np.split(np.asarray(odds), len(self._removals) + 1)
+        return np.stack([whole - part for part in parts], axis=1)
 
     @staticmethod
     def _sources(ranked: Ranked, position: int) -> list[str]:

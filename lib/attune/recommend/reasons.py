@@ -1,7 +1,8 @@
-"""Why an item is offered, in words that a marketer can show, from what moved the ranking model and what is true."""
+"""Why an item is offered, in words that a marketer can show: what is true, and without which the score would be lower."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from scipy import sparse
 from attune.recommend.batch import Batch
 from attune.recommend.catalogue import Catalogue, Floats, first_level
 
+NO_REASON = "Chosen for you"
 _MAX_REASONS = 3
 _POPULAR_SHARE = 0.1
 """Share of the catalogue, from the top, that is called popular."""
@@ -18,6 +20,13 @@ _MIN_SATISFACTION = 0.75
 _NEW_DAYS = 30
 _SAME_PRICE = 0.35
 """Difference of log prices up to which a price counts as usual."""
+
+
+class Reason(NamedTuple):
+    """Why an item is offered."""
+
+    text: str
+    item: int | None = None  # of the user's history, where the text names one
 
 
 @dataclass(frozen=True)
@@ -67,25 +76,26 @@ def _strongest(pair: Pair, between: sparse.csr_matrix | None, weights: Floats | 
     return int(pair.history[strength.argmax()]) if strength.max() > 0 else None
 
 
-def _together(pair: Pair) -> str | None:
+def _together(pair: Pair) -> Reason | None:
     return _chosen_with(pair, because_of(pair))
 
 
-def _speaks_for(pair: Pair) -> str | None:
+def _speaks_for(pair: Pair) -> Reason | None:
     return _chosen_with(pair, _strongest(pair, pair.catalogue.linear, 1.0))
 
 
-def _chosen_with(pair: Pair, item: int | None) -> str | None:
+def _chosen_with(pair: Pair, item: int | None) -> Reason | None:
     if item is None:
         return None
-    return f"{'Bought together with' if pair.has_bought(item) else 'Often chosen with'} {pair.title(item)}"
+    start = "Bought together with" if pair.has_bought(item) else "Often chosen with"
+    return Reason(f"{start} {pair.title(item)}", item)
 
 
-def _similar_taste(pair: Pair) -> str | None:
-    return "Chosen by customers with a similar taste" if len(pair.history) else None
+def _similar_taste(pair: Pair) -> Reason | None:
+    return Reason("Chosen by customers with a similar taste") if len(pair.history) else None
 
 
-def _like(pair: Pair) -> str | None:
+def _like(pair: Pair) -> Reason | None:
     vectors = pair.catalogue.vectors
     others = pair.history[pair.history != pair.item]
     if vectors is None or not len(others):
@@ -94,27 +104,28 @@ def _like(pair: Pair) -> str | None:
     item = int(others[cosine.argmax()])
     if cosine.max() < _SIMILAR_COSINE:
         return None
-    return f"Like {pair.title(item)} that you {'bought' if pair.has_bought(item) else 'viewed'}"
+    return Reason(f"Like {pair.title(item)} that you {'bought' if pair.has_bought(item) else 'viewed'}", item)
 
 
-def _again(pair: Pair) -> str | None:
+def _again(pair: Pair) -> Reason | None:
     if pair.item not in pair.history:
         return None
-    return "You bought it before" if pair.has_bought(pair.item) else "You looked at it before"
+    return Reason("You bought it before" if pair.has_bought(pair.item) else "You looked at it before", pair.item)
 
 
-def _popular(pair: Pair) -> str | None:
+def _popular(pair: Pair) -> Reason | None:
     if _is_among_the_first(pair.catalogue.column("item_num_events_7d"), pair.item):
-        return "Popular this week"
-    return "Popular with other customers" if _is_among_the_first(pair.catalogue.popularity, pair.item) else None
+        return Reason("Popular this week")
+    is_popular = _is_among_the_first(pair.catalogue.popularity, pair.item)
+    return Reason("Popular with other customers") if is_popular else None
 
 
-def _popular_in_region(pair: Pair) -> str | None:
+def _popular_in_region(pair: Pair) -> Reason | None:
     region = pair.batch.region[pair.user]
     if region not in pair.catalogue.regions:
         return None
     popularity = pair.catalogue.region_popularity[list(pair.catalogue.regions).index(region)]
-    return f"Popular in {region}" if _is_among_the_first(popularity, pair.item) else None
+    return Reason(f"Popular in {region}") if _is_among_the_first(popularity, pair.item) else None
 
 
 def _is_among_the_first(values: Floats, item: int) -> bool:
@@ -122,33 +133,33 @@ def _is_among_the_first(values: Floats, item: int) -> bool:
     return bool(values[item] > 0) and above < _POPULAR_SHARE * len(values)
 
 
-def _interest(pair: Pair) -> str | None:
+def _interest(pair: Pair) -> Reason | None:
     category = pair.catalogue.category[pair.item]
     if category < 0 or not (pair.catalogue.category[pair.history] == category).any():
         return None
     path = pair.catalogue.categories[category]
-    return f"Fits your interest in {path.split('>')[-1].strip() or first_level(path)}"
+    return Reason(f"Fits your interest in {path.split('>')[-1].strip() or first_level(path)}")
 
 
-def _rated(pair: Pair) -> str | None:
+def _rated(pair: Pair) -> Reason | None:
     satisfaction = pair.value("item_satisfaction")
-    return f"Rated {satisfaction:.0%} positive" if satisfaction >= _MIN_SATISFACTION else None
+    return Reason(f"Rated {satisfaction:.0%} positive") if satisfaction >= _MIN_SATISFACTION else None
 
 
-def _price(pair: Pair) -> str | None:
+def _price(pair: Pair) -> Reason | None:
     prices = pair.catalogue.prices[pair.history]
     known = prices[np.isfinite(prices)]
     if not len(known) or not abs(np.log(pair.catalogue.prices[pair.item] / np.median(known))) < _SAME_PRICE:
         return None
-    return "In your usual price range"
+    return Reason("In your usual price range")
 
 
-def _new(pair: Pair) -> str | None:
+def _new(pair: Pair) -> Reason | None:
     days = pair.value("item_days_since_first")
-    return "New" if np.isnan(days) or days < _NEW_DAYS else None
+    return Reason("New") if np.isnan(days) or days < _NEW_DAYS else None
 
 
-_TOLD_BY: tuple[tuple[tuple[str, ...], Callable[[Pair], str | None]], ...] = (
+_TOLD_BY: tuple[tuple[tuple[str, ...], Callable[[Pair], Reason | None]], ...] = (
     (("covisit_", "latest_visit_"), _together),
     (("ease_",), _speaks_for),
     (("als_",), _similar_taste),
@@ -167,21 +178,22 @@ _TOLD_BY: tuple[tuple[tuple[str, ...], Callable[[Pair], str | None]], ...] = (
 """Features, by the start of their names, and the reason that tells of them."""
 
 
-def reasons(pair: Pair, columns: Sequence[str], contributions: Floats) -> list[str]:
-    """At most three reasons that hold for a pair, those that moved its score most first; at least one.
+def removals(columns: Sequence[str]) -> NDArray[np.bool_]:
+    """Features that each kind of reason stands on [R, K]: without them it would not be told."""
+    return np.array([[column.startswith(starts) for column in columns] for starts, _ in _TOLD_BY], bool)
 
-    Args:
-        columns: names of the features [K].
-        contributions: what each added to the score [K] (SHAP values of the trees).
+
+def reasons(pair: Pair, falls: Sequence[float] | Floats) -> list[Reason]:
+    """At most three reasons that hold for a pair, that whose removal lowers its score most first.
+
+    ``falls`` [R]: by how much the score falls without the features of each kind of ``removals``. Where no reason that holds
+    lowers the score, the text says no more than that the item was chosen.
     """
-    strength = {starts: 0.0 for starts, _ in _TOLD_BY}
-    for column, contribution in zip(columns, contributions, strict=True):
-        for starts in strength:
-            if column.startswith(starts):
-                strength[starts] += float(contribution)
-                break
-    texts: list[str] = []
-    for starts, tell in sorted(_TOLD_BY, key=lambda told: -strength[told[0]]):
-        if (text := tell(pair)) is not None and text not in texts and (strength[starts] > 0 or not texts):
-            texts.append(text)
-    return texts[:_MAX_REASONS] or ["Chosen for you"]
+    found: list[Reason] = []
+    for kind in np.argsort(-np.asarray(falls), kind="stable"):
+        if len(found) == _MAX_REASONS or falls[kind] <= 0:
+            break
+        reason = _TOLD_BY[kind][1](pair)
+        if reason is not None and reason.text not in [other.text for other in found]:
+            found.append(reason)
+    return found or [Reason(NO_REASON)]

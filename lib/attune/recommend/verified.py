@@ -1,0 +1,71 @@
+"""Whether the reasons told are those that count: an item's score without what its first reason names."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attune.recommend.batch import Batch, without_items
+from attune.recommend.booster import RankingModel
+from attune.recommend.catalogue import Catalogue
+from attune.recommend.ranking import Ranked, Ranker
+from attune.recommend.reasons import NO_REASON
+from attune.recommend.spread import over_blocks
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_SCHEMA = "user_id string, item_id string, reason string, is_lower boolean"
+
+# Shape legend: C recommended pairs of user and item.
+
+
+def first_reasons(
+    rows: "DataFrame", catalogue: Catalogue, model: RankingModel, per_source: int, repeat: bool, top_n: int
+) -> pd.DataFrame:
+    """The first reason of each recommendation of some users, and whether the score is lower without it. Grain: user, item.
+
+    An item of the history that the reason names is taken out of the history, and candidates, features and score are made
+    anew; the item is lower, too, where no source proposes it any more. Where the reason names no item, the features that it
+    stands on are unknown. ``Chosen for you`` is no reason, hence not lower.
+    """
+
+    def make():  # type: ignore[no-untyped-def]
+        ranker = Ranker(model, per_source, repeat)
+        return lambda catalogue, batch: verify_block(ranker, catalogue, batch, top_n)
+
+    found: pd.DataFrame = over_blocks(rows, catalogue, make, _SCHEMA).toPandas()  # type: ignore[assignment]
+    return found
+
+
+def verify_block(ranker: Ranker, catalogue: Catalogue, batch: Batch, top_n: int) -> pd.DataFrame:
+    """``first_reasons`` of a block of users."""
+    ranked = ranker.rank(catalogue, batch, top_n)
+    chosen = np.concatenate(ranked.order) if ranked.order else np.empty(0, np.int64)
+    first = [told[0] for told in ranker.reasons(catalogue, batch, ranked, chosen)]
+    users, items = ranked.candidates.users[chosen], ranked.candidates.items[chosen]
+    texts = np.array([reason.text for reason in first], object)
+    named = np.array([-1 if reason.item is None else reason.item for reason in first], np.int64)
+    is_lower = texts != NO_REASON  # that the score falls without its features is what made it a reason
+    places = np.flatnonzero(named >= 0)
+    for start in range(0, len(places), max(1, len(batch))):
+        part = places[start : start + len(batch)]
+        again = ranker.rank(catalogue, without_items(batch, users[part], named[part]), 0)
+        is_lower[part] = _scores_of(again, items[part]) < ranked.scores[chosen[part]]
+    return pd.DataFrame(
+        {
+            "user_id": batch.user_ids[users],
+            "item_id": catalogue.item_ids[items],
+            "reason": texts,
+            "is_lower": is_lower.astype(bool),
+        }
+    )
+
+
+def _scores_of(ranked: Ranked, items: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Score [C] of one item for each user of a block; minus infinity where it is no candidate."""
+    found = np.full(len(items), -np.inf)
+    asked = ranked.candidates.items == items[ranked.candidates.users]
+    found[ranked.candidates.users[asked]] = ranked.scores[asked]
+    return found
