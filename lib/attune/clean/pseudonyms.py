@@ -2,12 +2,12 @@
 
 import hashlib
 import hmac
-import os
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from attune.errors import SettingsError
+from attune.secrets import read_secret
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -19,23 +19,10 @@ def read_key(reference: str | None) -> bytes | None:
     """The key that ``clean.pseudonym_key`` refers to. Raises SettingsError where it is absent or too short to be one."""
     if reference is None:
         return None
-    kind, _, name = reference.partition(":")
-    text = os.environ.get(name) if kind == "env" else _databricks_secret(*name.split("/", 1))
-    if not text:
-        raise SettingsError(f"setting clean.pseudonym_key: {reference} is not set; put a random key of 32 bytes there")
+    text = read_secret(reference, "clean.pseudonym_key", "put a random key of 32 bytes there")
     if len(text.encode()) < _MIN_BYTES:
         raise SettingsError(f"setting clean.pseudonym_key: {reference} holds fewer than {_MIN_BYTES} bytes; take 32")
     return text.encode()
-
-
-def _databricks_secret(scope: str, name: str) -> str:
-    try:
-        from databricks.sdk.runtime import dbutils  # type: ignore[import-not-found]
-    except ImportError:
-        raise SettingsError(
-            f"setting clean.pseudonym_key: secret:{scope}/{name} can be read on Databricks only; use env:NAME here"
-        ) from None
-    return str(dbutils.secrets.get(scope, name))
 
 
 def key_id(key: bytes | None) -> str | None:

@@ -21,8 +21,8 @@ from attune.recommend.booster import read_model
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.inputs import Inputs
 from attune.recommend.measured import BLEND, Lists, measured_lists
-from attune.recommend.recommend import ready_to_rank
 from attune.recommend.reasons import NO_REASON
+from attune.recommend.recommend import ready_to_rank
 from attune.recommend.sources import SOURCES
 from attune.recommend.verified import first_reasons
 from attune.tables import conform
