@@ -499,6 +499,10 @@ class Ranker(Settings):
     max_users: Count
 
 
+SOURCE_NAMES = ("popular", "region", "category", "als", "ease", "covisit", "latest_visit", "text", "again")
+"""Sources of candidates, see ``attune.recommend.sources``."""
+
+
 class Sink(Settings):
     """Where recommendations also go: a format of Spark's, with its options."""
 
@@ -526,12 +530,26 @@ class Recommend(Settings):
     max_history: Count
     new_items: bool
     candidates_per_source: Count
+    quotas: dict[str, Annotated[int, Field(ge=0)]]
     popular: Popular
     als: Als
     ease: Ease
     covisit: Covisit
     ranker: Ranker
     sinks: list[Sink]
+
+    @property
+    def num_candidates(self) -> dict[str, int]:
+        """Items that each source proposes for a user."""
+        return {source: self.quotas.get(source, self.candidates_per_source) for source in SOURCE_NAMES}
+
+    @field_validator("quotas")
+    @classmethod
+    def _known_sources(cls, quotas: dict[str, int]) -> dict[str, int]:
+        for source in quotas:
+            if source not in SOURCE_NAMES:
+                raise ValueError(f"{source!r} is no source of candidates{nearest(source, SOURCE_NAMES)}")
+        return quotas
 
     @field_validator("event_weights")
     @classmethod

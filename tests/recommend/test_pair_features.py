@@ -5,7 +5,7 @@ import pytest
 
 from attune.recommend.pair_features import Matrix, pair_features
 from attune.recommend.retrieval import retrieve
-from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue
+from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue, quotas
 
 CATALOGUE = catalogue()
 USERS = batch(LAMP_BUYER | {"user_visits": 3.0}, STRANGER | {"user_visits": np.nan})
@@ -13,7 +13,7 @@ USERS = batch(LAMP_BUYER | {"user_visits": 3.0}, STRANGER | {"user_visits": np.n
 
 @pytest.fixture(name="feature")
 def _feature():  # type: ignore[no-untyped-def]
-    candidates = retrieve(CATALOGUE, USERS, 4, True)
+    candidates = retrieve(CATALOGUE, USERS, quotas(4), True)
     matrix = pair_features(CATALOGUE, USERS, candidates)
 
     def value(name: str, user: int, item: int) -> float:

@@ -13,7 +13,7 @@ from attune.recommend.pair_features import pair_features
 from attune.recommend.ranking import Ranker, spread_over_groups
 from attune.recommend.retrieval import retrieve
 from attune.recommend.sources import SOURCES
-from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue
+from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue, quotas
 
 GROUPS = st.lists(st.sampled_from(["a", "b", "c", "d", ""]), max_size=30)
 
@@ -59,9 +59,9 @@ class ByFeature:
 @pytest.fixture
 def ranker(monkeypatch: pytest.MonkeyPatch) -> Ranker:
     users = batch(LAMP_BUYER)
-    columns = pair_features(catalogue(), users, retrieve(catalogue(), users, 4, False)).columns
+    columns = pair_features(catalogue(), users, retrieve(catalogue(), users, quotas(4), False)).columns
     monkeypatch.setattr(RankingModel, "booster", lambda _: ByFeature(columns.index("text_score")))
-    return Ranker(RankingModel("", columns, {}, 7.0), per_source=4, repeat=False)
+    return Ranker(RankingModel("", columns, {}, 7.0), quotas=quotas(4), repeat=False)
 
 
 def test_rows_are_in_the_order_of_the_score_with_sources_and_reasons(ranker: Ranker) -> None:

@@ -1,12 +1,18 @@
 """Candidates must be the best of each source, and never what the user owns already."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from attune import config
+from attune.config import SOURCE_NAMES
+from attune.errors import SettingsError
+from attune.recommend.measured import recall_of_block
 from attune.recommend.retrieval import allowed_scores, best, best_mask, ranks_within, retrieve
-from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue
+from attune.recommend.sources import SOURCES
+from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue, quotas
 
 USERS = batch(LAMP_BUYER, STRANGER)
 SCORES = arrays(
@@ -30,7 +36,7 @@ def test_mask_holds_as_many_as_there_are_and_no_better_item_outside(scores: np.n
 
 
 def test_bought_items_are_left_out_unless_repeats_are_wanted() -> None:
-    once, again = retrieve(catalogue(), USERS, 4, False), retrieve(catalogue(), USERS, 4, True)
+    once, again = retrieve(catalogue(), USERS, quotas(4), False), retrieve(catalogue(), USERS, quotas(4), True)
     assert LAMP not in once.items[once.users == 0]
     assert LAMP in again.items[again.users == 0]
     assert LAMP in once.items[once.users == 1], "another user's purchase is no reason"
@@ -38,12 +44,12 @@ def test_bought_items_are_left_out_unless_repeats_are_wanted() -> None:
 
 def test_items_that_are_not_offered_never_come() -> None:
     offered = np.array([True, True, True, False])
-    assert NOVELTY not in retrieve(catalogue(offered=offered), USERS, 4, True).items
-    assert NOVELTY in retrieve(catalogue(), USERS, 4, True).items
+    assert NOVELTY not in retrieve(catalogue(offered=offered), USERS, quotas(4), True).items
+    assert NOVELTY in retrieve(catalogue(), USERS, quotas(4), True).items
 
 
 def test_each_source_proposes_its_best_and_says_so() -> None:
-    found = retrieve(catalogue(), USERS, 1, False)
+    found = retrieve(catalogue(), USERS, quotas(1), False)
     proposed = {
         (int(user), int(item)): [name for name, by_it in zip(found.sources, row, strict=True) if by_it]
         for user, item, row in zip(found.users, found.items, found.proposed, strict=True)
@@ -56,8 +62,36 @@ def test_each_source_proposes_its_best_and_says_so() -> None:
     }
 
 
+def test_a_source_without_a_quota_proposes_nothing_but_is_still_asked() -> None:
+    found = retrieve(catalogue(), USERS, quotas(1, text=0, popular=2), False)
+    of = dict(zip(found.sources, found.proposed.T, strict=True))
+    assert not of["text"].any()
+    assert np.bincount(found.users[of["popular"]], minlength=2).tolist() == [2, 2]
+    text = found.sources.index("text")
+    assert np.isfinite(found.scores[found.users == 0, text]).all()
+
+
+def test_settings_name_the_sources_there_are() -> None:
+    assert tuple(SOURCES) == SOURCE_NAMES
+    given = config.load(["demo"], ["recommend.quotas={text: 7, region: 0}"]).recommend.num_candidates
+    assert given == dict.fromkeys(SOURCES, 50) | {"text": 7, "region": 0}
+    with pytest.raises(SettingsError, match="'txt' is no source of candidates; did you mean 'text'"):
+        config.load(["demo"], ["recommend.quotas={txt: 7}"])
+
+
+def test_recall_of_candidates_counts_what_users_chose_next() -> None:
+    users = batch(LAMP_BUYER | {"labels": [BULB, NOVELTY, LAMP]}, STRANGER, {"labels": []})
+    found = recall_of_block(catalogue(), users, quotas(1), False).set_index(["user_id", "source"])
+    assert found.loc[("lamp buyer", "covisit"), ["num", "recall"]].tolist() == [1, 0.5]
+    assert found.loc[("lamp buyer", "text"), "recall"] == 0.5
+    assert found.loc[("lamp buyer", "popular"), "recall"] == 0
+    assert found.loc[("lamp buyer", "candidates"), ["num", "recall"]].tolist() == [3, 1.0]
+    assert found.loc[("stranger", "popular"), "recall"] == 1
+    assert set(found.index.get_level_values(0)) == {"lamp buyer", "stranger"}
+
+
 def test_scores_are_known_for_candidates_of_other_sources_too() -> None:
-    found = retrieve(catalogue(), USERS, 1, False)
+    found = retrieve(catalogue(), USERS, quotas(1), False)
     text, mug = found.sources.index("text"), (found.users == 0) & (found.items == MUG)
     assert not found.proposed[mug, text]
     assert found.scores[mug, text] == 0

@@ -7,7 +7,7 @@ from attune.recommend.batch import without_items
 from attune.recommend.booster import RankingModel
 from attune.recommend.ranking import Ranker
 from attune.recommend.verified import verify_block
-from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, STRANGER, batch, catalogue
+from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, STRANGER, batch, catalogue, quotas
 
 
 def test_one_item_is_taken_out_of_each_row() -> None:
@@ -31,7 +31,7 @@ def test_a_reason_counts_only_where_the_score_falls(monkeypatch: pytest.MonkeyPa
             return np.asarray(of_item if grows else 1 - of_item / 10)
 
     monkeypatch.setattr(RankingModel, "booster", lambda self: Scores())
-    ranker = Ranker(RankingModel("", columns, {}, 7.0), per_source=3, repeat=False)
+    ranker = Ranker(RankingModel("", columns, {}, 7.0), quotas=quotas(3), repeat=False)
     found = verify_block(ranker, catalogue(), batch(LAMP_BUYER, STRANGER), 3).set_index(["user_id", "item_id"])
     bulb = found.loc[("lamp buyer", "bulb")]
     assert bulb["is_lower"] == grows

@@ -6,6 +6,7 @@ from scipy import sparse
 
 from attune.recommend.batch import Batch, to_batch
 from attune.recommend.catalogue import Catalogue
+from attune.recommend.sources import SOURCES
 
 LAMP, BULB, MUG, NOVELTY = range(4)
 """Items: a lamp and its bulb are visited together, a mug alone; nobody has met the novelty yet, but it reads like a lamp."""
@@ -52,3 +53,8 @@ LAMP_BUYER: dict[str, object] = {
     "bought": [LAMP], "factors": [1.0, 0.0], "labels": [BULB, LAMP],
 }  # fmt: skip
 STRANGER: dict[str, object] = {"user_id": "stranger", "region": "Spain", "labels": [MUG]}
+
+
+def quotas(number: int, **others: int) -> dict[str, int]:
+    """So many candidates from each source, other numbers from some."""
+    return dict.fromkeys(SOURCES, number) | others

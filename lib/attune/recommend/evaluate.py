@@ -20,7 +20,7 @@ from attune.models.store import ModelStore
 from attune.recommend.booster import read_model
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.inputs import Inputs
-from attune.recommend.measured import BLEND, Lists, measured_lists
+from attune.recommend.measured import BLEND, Lists, candidate_recall, measured_lists
 from attune.recommend.reasons import NO_REASON
 from attune.recommend.recommend import ready_to_rank
 from attune.recommend.sources import SOURCES
@@ -64,12 +64,13 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             snapshot.catalogue,
             baselines,
             max(settings.evaluate.k),
-            rec.candidates_per_source,
+            rec.num_candidates,
             rec.repeat,
             model,
         )
+        recall = candidate_recall(snapshot.rows, snapshot.catalogue, rec.num_candidates, rec.repeat)
         some = snapshot.rows.orderBy(F.xxhash64(F.lit(settings.seed), "user_id")).limit(_USERS_OF_REASONS)
-        why = first_reasons(some, snapshot.catalogue, model, rec.candidates_per_source, rec.repeat, rec.top_n)
+        why = first_reasons(some, snapshot.catalogue, model, rec.num_candidates, rec.repeat, rec.top_n)
         num_held_out, catalogue = snapshot.rows.count(), snapshot.catalogue
     finally:
         snapshot.close()
@@ -78,7 +79,7 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             f"the held-out period {settings.test_start} to {settings.as_of} holds no action to measure: "
             "give events up to as_of, or set split.test_days to fit the log"
         )
-    rows = evaluation_rows(lists, catalogue, settings)
+    rows = pd.concat([evaluation_rows(lists, catalogue, settings), recall_rows(recall, settings)])
     frame = inputs.events.sparkSession.createDataFrame(rows)
     metrics = headline(rows) | {
         "users_measured": len(lists.user_ids),
@@ -154,6 +155,24 @@ def _list_rows(
                     found = {"metric": metric, "value": i.value, "low": i.low, "high": i.high, "num": len(known)}
                     rows.append({**row, **found})
     return rows
+
+
+def recall_rows(recall: pd.DataFrame, settings: Config) -> pd.DataFrame:
+    """Rows of table evaluation: of what users went on to choose, the share among each source's candidates, and all of them.
+
+    k is the number of candidates; that of ``candidates``, all sources together, is the mean.
+    """
+    rows = []
+    slices = {"all": recall["known"] | True, "known_users": recall["known"], "new_users": ~recall["known"]}
+    for name, chosen in slices.items():
+        for source, part in recall[chosen].groupby("source"):
+            values = part["recall"].to_numpy()[:, None]
+            (i,) = bootstrap_means(values, settings.evaluate.bootstrap_samples, settings.seed)
+            rows.append(
+                {"model": source, "metric": "candidate_recall", "k": round(part["num"].mean()), "slice": name, "value": i.value,
+                 "low": i.low, "high": i.high, "num": len(part), "against": None}
+            )  # fmt: skip
+    return pd.DataFrame(rows).assign(task="recommend", as_of=settings.test_start).astype({"against": object})
 
 
 def headline(rows: pd.DataFrame) -> dict[str, object]:

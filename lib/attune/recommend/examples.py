@@ -1,5 +1,6 @@
 """What the ranking model learns from: candidates as of a date, labelled by what users did in the period after it."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ _SCHEMA = "user_id string, num int, columns array<string>, features binary, labe
 
 
 def labelled_candidates(
-    rows: "DataFrame", catalogue: Catalogue, per_source: int, repeat: bool
+    rows: "DataFrame", catalogue: Catalogue, quotas: Mapping[str, int], repeat: bool
 ) -> tuple[list[str], Groups]:
     """Candidates of users with labels, brought to the driver: one group a user, users in the order of their ids.
 
@@ -29,7 +30,7 @@ def labelled_candidates(
     """
 
     def work(catalogue: Catalogue, batch: Batch) -> pd.DataFrame:
-        return group_rows(catalogue, batch, per_source, repeat)
+        return group_rows(catalogue, batch, quotas, repeat)
 
     collected: pd.DataFrame = over_blocks(rows, catalogue, lambda: work, _SCHEMA).toPandas()  # type: ignore[assignment]
     found = collected.sort_values("user_id")
@@ -43,9 +44,9 @@ def labelled_candidates(
     )
 
 
-def group_rows(catalogue: Catalogue, batch: Batch, per_source: int, repeat: bool) -> pd.DataFrame:
+def group_rows(catalogue: Catalogue, batch: Batch, quotas: Mapping[str, int], repeat: bool) -> pd.DataFrame:
     """Features and labels of each user's candidates as bytes. Grain: one user with a label among the candidates."""
-    candidates = retrieve(catalogue, batch, per_source, repeat)
+    candidates = retrieve(catalogue, batch, quotas, repeat)
     matrix = pair_features(catalogue, batch, candidates)
     labels = values_at(batch.labels, candidates.users, candidates.items) > 0
     bounds = np.searchsorted(candidates.users, np.arange(len(batch) + 1))

@@ -12,14 +12,14 @@ from attune.recommend.batch import Batch
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats
 from attune.recommend.ranking import Ranked, Ranker
-from attune.recommend.retrieval import allowed_scores, best
+from attune.recommend.retrieval import allowed_scores, best, retrieve
 from attune.recommend.sources import NOT_PROPOSED, Source, popular
 from attune.recommend.spread import over_blocks
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-BLEND = "blend"
+BLEND, ALL_SOURCES = "blend", "candidates"
 _SCHEMA = "user_id string, known boolean, num_relevant int, model string, items array<int>, hits array<int>"
 
 # Shape legend: U users, B users of a block, L places of a list.
@@ -41,7 +41,7 @@ def measured_lists(
     catalogue: Catalogue,
     sources: Mapping[str, Source],
     length: int,
-    per_source: int,
+    quotas: Mapping[str, int],
     repeat: bool,
     model: RankingModel | None = None,
 ) -> Lists:
@@ -52,7 +52,7 @@ def measured_lists(
     """
 
     def make():  # type: ignore[no-untyped-def]
-        ranker = Ranker(model, per_source, repeat) if model else None
+        ranker = Ranker(model, quotas, repeat) if model else None
         return lambda catalogue, batch: list_rows(catalogue, batch, sources, length, repeat, ranker)
 
     collected: pd.DataFrame = over_blocks(rows, catalogue, make, _SCHEMA).toPandas()  # type: ignore[assignment]
@@ -77,9 +77,7 @@ def list_rows(
     lists = {name: _filled_list(values, popular_scores, length) for name, values in scores.items()}
     if ranker is not None:
         lists[BLEND] = _places(ranker.rank(catalogue, batch, length), length)
-    relevant = batch.labels.toarray() > 0
-    if not repeat:
-        relevant &= batch.bought.toarray() == 0
+    relevant = _relevant(batch, repeat)
     known, num_relevant = np.diff(batch.weights.indptr) > 0, relevant.sum(axis=1)
     frames = []
     for name, items in lists.items():
@@ -91,6 +89,43 @@ def list_rows(
             )[num_relevant > 0]
         )  # fmt: skip
     return pd.concat(frames)
+
+
+def candidate_recall(rows: "DataFrame", catalogue: Catalogue, quotas: Mapping[str, int], repeat: bool) -> pd.DataFrame:
+    """What the ranking model gets to choose from: columns user_id, known, source, num and recall. Grain: user and source.
+
+    ``num`` counts the candidates of a source, ``recall`` is the share of the user's relevant items among them;
+    source ``candidates`` stands for all of them together. Users without relevant items are left out.
+    """
+
+    def make():  # type: ignore[no-untyped-def]
+        return lambda catalogue, batch: recall_of_block(catalogue, batch, quotas, repeat)
+
+    schema = "user_id string, known boolean, source string, num int, recall double"
+    found: pd.DataFrame = over_blocks(rows, catalogue, make, schema).toPandas()  # type: ignore[assignment]
+    return found.sort_values(["source", "user_id"], ignore_index=True)
+
+
+def recall_of_block(catalogue: Catalogue, batch: Batch, quotas: Mapping[str, int], repeat: bool) -> pd.DataFrame:
+    """``candidate_recall`` of a block of users."""
+    candidates, relevant = retrieve(catalogue, batch, quotas, repeat), _relevant(batch, repeat)
+    num_relevant, known = relevant.sum(axis=1), np.diff(batch.weights.indptr) > 0
+    hit = relevant[candidates.users, candidates.items]
+    masks = {name: candidates.proposed[:, place] for place, name in enumerate(candidates.sources)}
+    frames = []
+    for name, mask in {**masks, ALL_SOURCES: np.ones(len(hit), bool)}.items():
+        num = np.bincount(candidates.users[mask], minlength=len(batch))
+        hits = np.bincount(candidates.users[mask & hit], minlength=len(batch))
+        columns = {"user_id": batch.user_ids, "known": known, "source": name, "num": num.astype(np.int32)}
+        measured = num_relevant > 0
+        frames.append(pd.DataFrame({**columns, "recall": hits / np.maximum(num_relevant, 1)})[measured])
+    return pd.concat(frames)
+
+
+def _relevant(batch: Batch, repeat: bool) -> NDArray[np.bool_]:
+    """Items [B, N] that each user goes on to act on, but for those left out."""
+    relevant: NDArray[np.bool_] = batch.labels.toarray() > 0
+    return relevant if repeat else relevant & (batch.bought.toarray() == 0)
 
 
 def _filled_list(scores: Floats, popular_scores: Floats, length: int) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """The final list of each user of a block: candidates in the ranking model's order, with sources and reasons."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -34,16 +35,16 @@ class Ranked:
 class Ranker:
     """A ranking model loaded to score blocks of users."""
 
-    def __init__(self, model: RankingModel, per_source: int, repeat: bool) -> None:
+    def __init__(self, model: RankingModel, quotas: Mapping[str, int], repeat: bool) -> None:
         self.model = model
-        self.per_source = per_source
+        self.quotas = quotas
         self.repeat = repeat
         self._booster = model.booster()
         self._removals = removals(model.columns)
 
     def rank(self, catalogue: Catalogue, batch: Batch, top_n: int) -> Ranked:
         """The ``top_n`` best candidates of each user; lists of users without history are spread over categories."""
-        candidates = retrieve(catalogue, batch, self.per_source, self.repeat)
+        candidates = retrieve(catalogue, batch, self.quotas, self.repeat)
         matrix = pair_features(catalogue, batch, candidates)
         scores = np.zeros(len(candidates.users))
         if len(scores):

@@ -38,10 +38,10 @@ def recommend(inputs: Inputs, settings: Config, store: ModelStore, cutoff: dt.da
     model = read_model(store.latest("ranker"))
     snapshot = ready_to_rank(inputs, settings, model, cutoff)
     rows = snapshot.rows.unionByName(strangers(snapshot.rows, snapshot.catalogue.regions))
-    per_source, repeat, top_n = rec.candidates_per_source, rec.repeat, rec.top_n
+    quotas, repeat, top_n = rec.num_candidates, rec.repeat, rec.top_n
 
     def make() -> Callable[[Catalogue, Batch], pd.DataFrame]:
-        ranker = Ranker(model, per_source, repeat)
+        ranker = Ranker(model, quotas, repeat)
         return lambda catalogue, batch: ranker.recommend(catalogue, batch, top_n)
 
     found = over_blocks(rows, snapshot.catalogue, make, _SCHEMA)

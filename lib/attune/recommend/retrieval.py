@@ -25,13 +25,13 @@ class Candidates:
     sources: tuple[str, ...]
 
 
-def retrieve(catalogue: Catalogue, batch: Batch, per_source: int, repeat: bool) -> Candidates:
-    """Candidates of a block of users: the ``per_source`` best items of each source, left-out items aside.
+def retrieve(catalogue: Catalogue, batch: Batch, quotas: Mapping[str, int], repeat: bool) -> Candidates:
+    """Candidates of a block of users: of each source as many of its best items as its quota says.
 
     Left out are items that are not offered and, unless ``repeat``, items already bought.
     """
     scores = allowed_scores(catalogue, batch, repeat)
-    chosen = {name: best_mask(values, per_source) for name, values in scores.items()}
+    chosen = {name: best_mask(values, quotas[name]) for name, values in scores.items()}
     union = np.logical_or.reduce(list(chosen.values()))
     users, items = np.nonzero(union)
     picked = np.stack([values[users, items] for values in scores.values()], axis=1)
@@ -68,6 +68,8 @@ def best_mask(scores: Floats, k: int) -> NDArray[np.bool_]:
 def best(scores: Floats, k: int) -> NDArray[np.int64]:
     """Columns of the k best scores of each row [B, min(k, N)], best first; ties go to the lower column."""
     num_columns = scores.shape[1]
+    if k == 0:
+        return np.empty((len(scores), 0), np.int64)
     if k < num_columns:
         # Everything that ties with the k-th best must take part, or ties would fall by accident of partitioning.
         bound = np.partition(scores, num_columns - k, axis=1)[:, num_columns - k, None]

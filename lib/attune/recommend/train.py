@@ -123,7 +123,7 @@ def _candidates(snapshot: Snapshot, settings: Config) -> tuple[list[str], Groups
 
     rec = settings.recommend
     sampled = snapshot.rows.orderBy(F.xxhash64(F.lit(settings.seed), "user_id")).limit(rec.ranker.max_users)
-    return labelled_candidates(sampled, snapshot.catalogue, rec.candidates_per_source, rec.repeat)
+    return labelled_candidates(sampled, snapshot.catalogue, rec.num_candidates, rec.repeat)
 
 
 def _best_half_life(snapshot: Snapshot, settings: Config) -> tuple[float, dict[str, float]]:
@@ -154,7 +154,7 @@ def _best_ease(snapshot: Snapshot, settings: Config) -> tuple[float, Snapshot, d
 def _mean_ndcg(snapshot: Snapshot, sources: Mapping[str, Source], settings: Config) -> dict[str, float]:
     """Mean nDCG of some sources on the validation period; empty where nobody can be measured."""
     rec = settings.recommend
-    lists = measured_lists(snapshot.rows, snapshot.catalogue, sources, _TUNING_K, rec.candidates_per_source, rec.repeat)
+    lists = measured_lists(snapshot.rows, snapshot.catalogue, sources, _TUNING_K, rec.num_candidates, rec.repeat)
     return {
         name: round(float(ndcg(hits, lists.num_relevant, _TUNING_K).mean()), 5) for name, hits in lists.hits.items()
     }

@@ -1,5 +1,6 @@
 """Whether the reasons told are those that count: an item's score without what its first reason names."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +23,7 @@ _SCHEMA = "user_id string, item_id string, reason string, is_lower boolean"
 
 
 def first_reasons(
-    rows: "DataFrame", catalogue: Catalogue, model: RankingModel, per_source: int, repeat: bool, top_n: int
+    rows: "DataFrame", catalogue: Catalogue, model: RankingModel, quotas: Mapping[str, int], repeat: bool, top_n: int
 ) -> pd.DataFrame:
     """The first reason of each recommendation of some users, and whether the score is lower without it. Grain: user, item.
 
@@ -32,7 +33,7 @@ def first_reasons(
     """
 
     def make():  # type: ignore[no-untyped-def]
-        ranker = Ranker(model, per_source, repeat)
+        ranker = Ranker(model, quotas, repeat)
         return lambda catalogue, batch: verify_block(ranker, catalogue, batch, top_n)
 
     found: pd.DataFrame = over_blocks(rows, catalogue, make, _SCHEMA).toPandas()  # type: ignore[assignment]
