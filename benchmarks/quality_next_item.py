@@ -1,9 +1,10 @@
 """Quality of the next-item model, and of its blend with simpler sources, on Amazon Beauty, leave-one-out, all items ranked.
 
 Usage: python benchmarks/quality_next_item.py [--set key=value ...]
-Each user's last item is asked for, the one before chooses the epoch, the rest is learned from; items seen before are not
-left out. Two Horovod ranks, as the job trains. The blend is learned from which item was the last but one, and measured on
-the last, as are its sources: the model, EASE over all items of the user, items met beside the user's latest, popularity.
+Each user's last item is asked for, the one before chooses the epoch, the rest is learned from. Two Horovod ranks, as the job
+trains; its own figures rank all items, those of the user, too. The blend is learned from which item was the last but one, and
+measured on the last, as are its sources: the model, EASE over all items of the user, items met beside the user's latest,
+popularity. There the user's own items are left out for each of them alike, as the published protocol does.
 Writes benchmarks/results/next_item_beauty.json, printed as one line.
 """
 
@@ -36,6 +37,7 @@ from attune.recommend.booster import Groups
 from attune.recommend.ease import item_weights
 from attune.recommend.linear import LinearBlend, fit_linear, source_features
 from attune.recommend.retrieval import best
+from attune.recommend.sources import NOT_PROPOSED
 from attune.session import get_session
 from attune.training.next_item_model import CATALOGUE, train_next_item
 
@@ -111,18 +113,22 @@ class Sources:
         )
 
     def scores(self, histories: list[NDArray[np.int64]]) -> dict[str, Floats]:
-        """Scores of all items for users with these items so far, by source [B, N]."""
+        """Scores of all items for users with these items so far, by source [B, N]; ``NOT_PROPOSED`` for these items."""
         num_items = len(self.popularity)
         rows = np.repeat(np.arange(len(histories)), [min(len(h), LATEST) for h in histories])
         latest = np.concatenate([h[-LATEST:] for h in histories])
         weights = np.concatenate([FADING ** np.arange(min(len(h), LATEST))[::-1] for h in histories])
         recent = sparse.csr_matrix((weights, (rows, latest)), shape=(len(histories), num_items))
-        return {
+        found = {
             "next_item": self._next(histories),
             "ease": np.asarray(taken(histories, num_items) @ self.linear),
             "neighbours": np.asarray((recent @ self.near).todense()),
             "popular": np.repeat(self.popularity[None, :], len(histories), axis=0),
         }
+        own = taken(histories, num_items).nonzero()
+        for values in found.values():
+            values[own] = NOT_PROPOSED
+        return found
 
     def _next(self, histories: list[NDArray[np.int64]]) -> Floats:
         cut = [h[-self.network.max_positions :] + 1 for h in histories]
@@ -190,11 +196,10 @@ def candidates(
     users, items = np.nonzero(proposed)
     said = np.stack([values[users, items] for values in scores.values()], axis=1).astype(np.float32)
     columns, features = source_features(users, said, list(scores))
-    seen = np.asarray(taken(histories, proposed.shape[1])[users, items]).ravel()
     length = np.log1p([len(h) for h in histories])[users]
-    own = np.column_stack([features, seen, length, length * features[:, columns.index("next_item_deviation")]])
+    own = np.column_stack([features, length, length * features[:, columns.index("next_item_deviation")]])
     labels = (items == asked[users]).astype(np.int8)
-    return [*columns, "seen", "length", "length_next_item"], own.astype(np.float32), labels, scores, (users, items)
+    return [*columns, "length", "length_next_item"], own.astype(np.float32), labels, scores, (users, items)
 
 
 def hits_of(

@@ -503,6 +503,12 @@ SOURCE_NAMES = ("popular", "region", "category", "als", "ease", "covisit", "late
 """Sources of candidates, see ``attune.recommend.sources``."""
 
 
+class Rerank(Settings):
+    diversity: Annotated[float, Field(ge=0, le=1)]
+    max_per_category: Count | None
+    boosts: dict[str, Positive]
+
+
 class Sink(Settings):
     """Where recommendations also go: a format of Spark's, with its options."""
 
@@ -529,6 +535,7 @@ class Recommend(Settings):
     repeat: bool
     max_history: Count
     new_items: bool
+    offer: str | None
     candidates_per_source: Count
     quotas: dict[str, Annotated[int, Field(ge=0)]]
     popular: Popular
@@ -536,6 +543,7 @@ class Recommend(Settings):
     ease: Ease
     covisit: Covisit
     ranker: Ranker
+    rerank: Rerank
     sinks: list[Sink]
 
     @property

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from attune import config
-from attune.errors import InputError
+from attune.errors import InputError, SettingsError
 from attune.models.store import ModelStore
 from attune.recommend.evaluate import evaluate
 from attune.recommend.inputs import Inputs
@@ -144,3 +144,34 @@ def test_nothing_to_learn_from_is_said(inputs: Inputs, tmp_path: Path) -> None:
     late = config.load([], SMALL, str(AS_OF + dt.timedelta(days=100)))
     with pytest.raises(InputError, match="no action to learn from"):
         train_ranker(inputs, late, ModelStore(str(tmp_path)), "v1")
+
+
+def test_what_a_rule_costs_is_measured(inputs: Inputs, store: ModelStore, trained: TrainedRanker) -> None:
+    varied = config.load([], [*SMALL, "recommend.rerank.diversity=0.9"], str(AS_OF))
+    result = evaluate(inputs, varied, store)
+    cost = result.metrics["gain_of_rules"]["diversity"]
+    assert cost["value"] < 0
+    assert result.metrics["best_baseline"] in ("popular", "als", "ease", "covisit", "text")
+    rows = result.evaluation.toPandas()
+    assert set(rows["model"]) >= {"blend", "blend without diversity"}
+    varied_lists = rows[(rows["metric"] == "diversity") & (rows["k"] == 5) & (rows["slice"] == "all")].set_index(
+        "model"
+    )
+    assert varied_lists.loc["blend", "value"] > varied_lists.loc["blend without diversity", "value"]
+
+
+def test_only_what_is_on_offer_is_recommended(inputs: Inputs, store: ModelStore, trained: TrainedRanker) -> None:
+    cheap = config.load([], [*SMALL, "recommend.offer=price < 20 and title is not null"], str(AS_OF))
+    with recommend(inputs, cheap, store, AS_OF) as frame:
+        shown = frame.toPandas()
+    prices = shop.items().set_index("item_id")["price"]
+    assert len(shown)
+    assert (prices[shown["item_id"].unique()] < 20).all()
+    wrong = config.load([], [*SMALL, "recommend.offer=stock > 0"], str(AS_OF))
+    with (
+        pytest.raises(
+            SettingsError, match=r"recommend\.offer: stock > 0 is no condition on table items, which has item_id"
+        ),
+        recommend(inputs, wrong, store, AS_OF),
+    ):
+        pass

@@ -63,7 +63,8 @@ def item_arrays(items: pd.DataFrame, popularity_column: str, new_items: bool) ->
 
     Args:
         items: columns item_id, title, category, price and any number of numeric columns, which become features;
-            ``item_days_since_first`` is null for items that were never acted on.
+            ``item_days_since_first`` is null for items that were never acted on. ``offered``, where it is there, says which
+            may be recommended; null is no.
         popularity_column: the feature that ranks popular items.
         new_items: whether items that were never acted on may be recommended.
     """
@@ -72,12 +73,15 @@ def item_arrays(items: pd.DataFrame, popularity_column: str, new_items: bool) ->
     paths = items["category"].fillna("").to_numpy(object)
     categories = sorted({path for path in paths if path})
     position = {path: i for i, path in enumerate(categories)}
-    named = items.drop(columns=["item_id", "title", "category", "price"])
+    named = items.drop(columns=["item_id", "title", "category", "price", "offered"], errors="ignore")
+    offered = np.ones(len(items), bool) if new_items else items["item_days_since_first"].notna().to_numpy()
+    if "offered" in items:
+        offered = offered & items["offered"].eq(True).to_numpy()
     prices = pd.to_numeric(items["price"]).to_numpy(np.float32)
     return {
         "item_ids": item_ids,
         "titles": titles,
-        "offered": np.ones(len(items), bool) if new_items else items["item_days_since_first"].notna().to_numpy(),
+        "offered": offered,
         "prices": np.where(prices > 0, prices, np.nan).astype(np.float32),
         "category": np.array([position.get(path, -1) for path in paths], np.int32),
         "categories": categories,

@@ -23,6 +23,7 @@ from attune.recommend.inputs import Inputs
 from attune.recommend.measured import BLEND, Lists, candidate_recall, measured_lists
 from attune.recommend.reasons import NO_REASON
 from attune.recommend.recommend import ready_to_rank
+from attune.recommend.rerank import Rules
 from attune.recommend.sources import SOURCES
 from attune.recommend.verified import first_reasons
 from attune.tables import conform
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 BASELINES = ("popular", "als", "ease", "covisit", "text")
 _CHOOSING_K = 10
+_WITHOUT = f"{BLEND} without "
 _USERS_OF_REASONS = 500
 """Users, sampled by seed, whose reasons are verified."""
 
@@ -53,7 +55,7 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
 
     began = time.monotonic()
     rec = settings.recommend
-    model = read_model(store.latest("ranker"))
+    model, rules = read_model(store.latest("ranker")), Rules(**rec.rerank.model_dump())
     snapshot = ready_to_rank(inputs, settings, model, settings.test_start, settings.as_of)
     try:
         needed = {"text": snapshot.catalogue.vectors, "ease": snapshot.catalogue.linear}
@@ -67,10 +69,11 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             rec.num_candidates,
             rec.repeat,
             model,
+            rules,
         )
         recall = candidate_recall(snapshot.rows, snapshot.catalogue, rec.num_candidates, rec.repeat)
         some = snapshot.rows.orderBy(F.xxhash64(F.lit(settings.seed), "user_id")).limit(_USERS_OF_REASONS)
-        why = first_reasons(some, snapshot.catalogue, model, rec.num_candidates, rec.repeat, rec.top_n)
+        why = first_reasons(some, snapshot.catalogue, model, rec.num_candidates, rec.repeat, rec.top_n, rules)
         num_held_out, catalogue = snapshot.rows.count(), snapshot.catalogue
     finally:
         snapshot.close()
@@ -181,11 +184,14 @@ def headline(rows: pd.DataFrame) -> dict[str, object]:
     k = int(min(ks, key=lambda length: abs(length - _CHOOSING_K)))
     at_k = rows[(rows["metric"] == "ndcg") & (rows["k"] == k) & (rows["slice"] == "all")]
     plain = at_k[at_k["against"].isna()].set_index("model")
-    best = plain.drop(index=BLEND, errors="ignore")["value"].idxmax()
+    best = plain[~plain.index.str.startswith(BLEND)]["value"].idxmax()
     found: dict[str, object] = {
         f"ndcg@{k}": {model: _interval(row) for model, row in plain.iterrows()},
         "best_baseline": best,
     }
+    costs = at_k[at_k["against"].str.startswith(_WITHOUT, na=False)]
+    if len(costs):
+        found["gain_of_rules"] = {row["against"].removeprefix(_WITHOUT): _interval(row) for _, row in costs.iterrows()}
     difference = at_k[at_k["against"] == best]
     if len(difference):
         found["blend_minus_best"] = _interval(difference.iloc[0])

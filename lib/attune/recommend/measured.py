@@ -12,6 +12,7 @@ from attune.recommend.batch import Batch
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats
 from attune.recommend.ranking import Ranked, Ranker
+from attune.recommend.rerank import Rules
 from attune.recommend.retrieval import allowed_scores, best, retrieve
 from attune.recommend.sources import NOT_PROPOSED, Source, popular
 from attune.recommend.spread import over_blocks
@@ -44,16 +45,20 @@ def measured_lists(
     quotas: Mapping[str, int],
     repeat: bool,
     model: RankingModel | None = None,
+    rules: Rules | None = None,
 ) -> Lists:
     """Lists of some sources, each alone, and of the ranking model as ``blend`` where given; brought to the driver.
 
+    Of each rule that is set there is a ``blend without`` it, too.
     A source that has less to say of a user than the list has places is filled up with popular items. Users whose items
     are all left out are not measured.
     """
 
     def make():  # type: ignore[no-untyped-def]
-        ranker = Ranker(model, quotas, repeat) if model else None
-        return lambda catalogue, batch: list_rows(catalogue, batch, sources, length, repeat, ranker)
+        by_name = {BLEND: rules or Rules()}
+        by_name |= {f"{BLEND} without {name}": others for name, others in by_name[BLEND].without_each().items()}
+        rankers = {name: Ranker(model, quotas, repeat, own) for name, own in by_name.items()} if model else {}
+        return lambda catalogue, batch: list_rows(catalogue, batch, sources, length, repeat, rankers)
 
     collected: pd.DataFrame = over_blocks(rows, catalogue, make, _SCHEMA).toPandas()  # type: ignore[assignment]
     found = collected.sort_values("user_id")
@@ -69,14 +74,18 @@ def measured_lists(
 
 
 def list_rows(
-    catalogue: Catalogue, batch: Batch, sources: Mapping[str, Source], length: int, repeat: bool, ranker: Ranker | None
+    catalogue: Catalogue,
+    batch: Batch,
+    sources: Mapping[str, Source],
+    length: int,
+    repeat: bool,
+    rankers: Mapping[str, Ranker],
 ) -> pd.DataFrame:
     """Each model's list for each user of a block. Grain: user and model."""
     popular_scores = allowed_scores(catalogue, batch, repeat, {"popular": popular})["popular"]
     scores = allowed_scores(catalogue, batch, repeat, sources)
     lists = {name: _filled_list(values, popular_scores, length) for name, values in scores.items()}
-    if ranker is not None:
-        lists[BLEND] = _places(ranker.rank(catalogue, batch, length), length)
+    lists |= {name: _places(ranker.rank(catalogue, batch, length), length) for name, ranker in rankers.items()}
     relevant = _relevant(batch, repeat)
     known, num_relevant = np.diff(batch.weights.indptr) > 0, relevant.sum(axis=1)
     frames = []

@@ -14,6 +14,7 @@ from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats, first_level
 from attune.recommend.pair_features import Matrix, pair_features
 from attune.recommend.reasons import Pair, Reason, reasons, removals
+from attune.recommend.rerank import Rules, reordered
 from attune.recommend.retrieval import Candidates, retrieve
 
 _ONE_THREAD = {"num_threads": 1}
@@ -35,15 +36,18 @@ class Ranked:
 class Ranker:
     """A ranking model loaded to score blocks of users."""
 
-    def __init__(self, model: RankingModel, quotas: Mapping[str, int], repeat: bool) -> None:
+    def __init__(
+        self, model: RankingModel, quotas: Mapping[str, int], repeat: bool, rules: Rules | None = None
+    ) -> None:
         self.model = model
         self.quotas = quotas
         self.repeat = repeat
+        self.rules = rules or Rules()
         self._booster = model.booster()
         self._removals = removals(model.columns)
 
     def rank(self, catalogue: Catalogue, batch: Batch, top_n: int) -> Ranked:
-        """The ``top_n`` best candidates of each user; lists of users without history are spread over categories."""
+        """The ``top_n`` best candidates of each user by the rules; without history lists are spread over categories instead."""
         candidates = retrieve(catalogue, batch, self.quotas, self.repeat)
         matrix = pair_features(catalogue, batch, candidates)
         scores = np.zeros(len(candidates.users))
@@ -53,9 +57,12 @@ class Ranker:
         without_history = np.diff(batch.weights.indptr) == 0
         order = []
         for user, (start, stop) in enumerate(pairwise(bounds)):
-            best = start + np.argsort(-scores[start:stop], kind="stable")
             if without_history[user]:
+                best = start + np.argsort(-scores[start:stop], kind="stable")
                 best = best[spread_over_groups(_first_levels(catalogue, candidates.items[best]), top_n)]
+            else:
+                own = slice(start, stop)
+                best = start + reordered(catalogue, candidates.items[own], scores[own], self.rules, top_n)
             order.append(best[:top_n])
         return Ranked(candidates, matrix, scores, order)
 

@@ -14,6 +14,7 @@ from attune.recommend.booster import RankingModel, read_model
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.inputs import Inputs
 from attune.recommend.ranking import Ranker
+from attune.recommend.rerank import Rules
 from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors
 from attune.recommend.spread import over_blocks
 from attune.recommend.users import strangers
@@ -38,10 +39,10 @@ def recommend(inputs: Inputs, settings: Config, store: ModelStore, cutoff: dt.da
     model = read_model(store.latest("ranker"))
     snapshot = ready_to_rank(inputs, settings, model, cutoff)
     rows = snapshot.rows.unionByName(strangers(snapshot.rows, snapshot.catalogue.regions))
-    quotas, repeat, top_n = rec.num_candidates, rec.repeat, rec.top_n
+    quotas, repeat, top_n, rules = rec.num_candidates, rec.repeat, rec.top_n, Rules(**rec.rerank.model_dump())
 
     def make() -> Callable[[Catalogue, Batch], pd.DataFrame]:
-        ranker = Ranker(model, quotas, repeat)
+        ranker = Ranker(model, quotas, repeat, rules)
         return lambda catalogue, batch: ranker.recommend(catalogue, batch, top_n)
 
     found = over_blocks(rows, snapshot.catalogue, make, _SCHEMA)

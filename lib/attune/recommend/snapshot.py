@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from attune.config import AlsPoint, Recommend
+from attune.errors import SettingsError
 from attune.feature_registry import not_for_ranking
 from attune.features.satisfaction import satisfaction_figures
 from attune.recommend import catalogue as arrays
@@ -129,8 +130,12 @@ def _items(inputs: Inputs, settings: Recommend, acted: "DataFrame", cutoff: dt.d
     described = ("title", "category", "price")
     if inputs.items is None:
         joined = joined.select("*", *(F.lit(None).cast("string").alias(name) for name in described))
+        if settings.offer is not None:
+            raise SettingsError(
+                "recommend.offer chooses among the items of table items, which is not there: give inputs.items"
+            )
     else:
-        joined = joined.join(inputs.items.select("item_id", *described), "item_id", "full")
+        joined = joined.join(_described(inputs.items, described, settings.offer), "item_id", "full")
     if inputs.item_features is not None:
         dated = inputs.item_features.where(F.col("as_of") == F.lit(cutoff))
         joined = joined.join(renamed(dated, _NOT_FEATURES), "item_id", "left")
@@ -142,6 +147,26 @@ def _items(inputs: Inputs, settings: Recommend, acted: "DataFrame", cutoff: dt.d
         joined = joined.join(renamed(figures), "item_id", "left")
     collected: pd.DataFrame = joined.toPandas()  # type: ignore[assignment]
     return collected.sort_values("item_id", ignore_index=True)
+
+
+def _described(items: "DataFrame", columns: tuple[str, ...], offer: str | None) -> "DataFrame":
+    """Columns of the catalogue, and ``offered`` where a condition says which items are."""
+    from pyspark.errors import AnalysisException, ParseException
+    from pyspark.sql import functions as F
+
+    chosen = items.select("item_id", *columns)
+    if offer is None:
+        return chosen
+    try:
+        offered = F.coalesce(F.expr(offer).cast("boolean"), F.lit(False))
+        chosen = items.select("item_id", *columns, offered.alias("offered"))
+        chosen.schema  # noqa: B018 - Spark Connect looks at a condition no earlier
+    except (AnalysisException, ParseException) as error:
+        raise SettingsError(
+            f"recommend.offer: {offer} is no condition on table items, which has {', '.join(items.columns)}: "
+            f"{str(error).strip().splitlines()[0][:200]}"
+        ) from None
+    return chosen
 
 
 def _numbered(users: "DataFrame") -> "DataFrame":

@@ -12,6 +12,7 @@ from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.ranking import Ranked, Ranker
 from attune.recommend.reasons import NO_REASON
+from attune.recommend.rerank import Rules
 from attune.recommend.spread import over_blocks
 
 if TYPE_CHECKING:
@@ -23,7 +24,13 @@ _SCHEMA = "user_id string, item_id string, reason string, is_lower boolean"
 
 
 def first_reasons(
-    rows: "DataFrame", catalogue: Catalogue, model: RankingModel, quotas: Mapping[str, int], repeat: bool, top_n: int
+    rows: "DataFrame",
+    catalogue: Catalogue,
+    model: RankingModel,
+    quotas: Mapping[str, int],
+    repeat: bool,
+    top_n: int,
+    rules: Rules | None = None,
 ) -> pd.DataFrame:
     """The first reason of each recommendation of some users, and whether the score is lower without it. Grain: user, item.
 
@@ -33,7 +40,7 @@ def first_reasons(
     """
 
     def make():  # type: ignore[no-untyped-def]
-        ranker = Ranker(model, quotas, repeat)
+        ranker = Ranker(model, quotas, repeat, rules)
         return lambda catalogue, batch: verify_block(ranker, catalogue, batch, top_n)
 
     found: pd.DataFrame = over_blocks(rows, catalogue, make, _SCHEMA).toPandas()  # type: ignore[assignment]
