@@ -411,7 +411,7 @@ TABLES: dict[str, TableSchema] = {
             model string model measured
             metric string ndcg, recall, precision, map, mrr, coverage, diversity, novelty, popularity, accuracy and the like
             k int length of the list; null where it has none
-            slice string part of the held-out data: all, new_users, or a category
+            slice string part of the held-out data: all, known_users, new_users, new_items (what users chose of these), or a category
             value double mean over users (or rows)
             low double lower end of the 95% bootstrap interval; null for coverage, which is no mean over users
             high double upper end of the 95% bootstrap interval; null for coverage

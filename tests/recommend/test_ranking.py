@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attune.recommend.booster import RankingModel
-from attune.recommend.measured import list_rows
+from attune.recommend.measured import Lists, list_rows
 from attune.recommend.pair_features import pair_features
 from attune.recommend.ranking import Ranker, spread_over_groups
 from attune.recommend.retrieval import retrieve
@@ -89,3 +89,19 @@ def test_measured_lists_fill_up_with_popular_items_and_count_what_is_relevant() 
     assert stranger["hits"].tolist() == [1, 0, 0, 0]
     assert (bool(buyer["known"]), bool(stranger["known"])) == (True, False)
     assert NOVELTY not in buyer["items"]
+
+
+def test_new_items_are_counted_apart() -> None:
+    users = batch(LAMP_BUYER | {"labels": [BULB, NOVELTY]}, STRANGER)
+    rows = list_rows(catalogue(), users, {"text": SOURCES["text"]}, 4, False, {}).set_index("user_id")
+    assert rows["num_new"].to_dict() == {"lamp buyer": 1, "stranger": 0}
+    names = ["known", "num_relevant", "num_new"]
+    lists = Lists(
+        rows.index.to_numpy(object), *(rows[name].to_numpy() for name in names),
+        {"text": np.stack(rows["items"])}, {"text": np.stack(rows["hits"])},
+    )  # fmt: skip
+    assert lists.items["text"][0].tolist() == [NOVELTY, BULB, MUG, -1]
+    assert lists.hits["text"][0].tolist() == [1, 1, 0, 0]
+    new = lists.of_new_items(catalogue().is_new)
+    assert new.hits["text"][0].tolist() == [1, 0, 0, 0]
+    assert new.num_relevant.tolist() == [1, 0]

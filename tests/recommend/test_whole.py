@@ -13,6 +13,7 @@ from attune.models.store import ModelStore
 from attune.recommend.evaluate import evaluate
 from attune.recommend.inputs import Inputs
 from attune.recommend.recommend import recommend
+from attune.recommend.sources import SOURCES
 from attune.recommend.train import TrainedRanker, train_ranker
 from attune.schemas import TABLES
 from recommend import shop
@@ -102,8 +103,12 @@ def test_blend_and_baselines_are_measured_on_the_same_users(
     inputs: Inputs, settings: config.Config, store: ModelStore, trained: TrainedRanker
 ) -> None:
     result = evaluate(inputs, settings, store)
-    assert result.metrics["reasons"]["score_lower_without"] >= 0.95
     rows = result.evaluation.toPandas()
+    assert result.metrics["reasons"]["score_lower_without"] >= 0.95
+    assert set(rows["slice"]) >= {"all", "known_users"}
+    recall = rows[(rows["metric"] == "candidate_recall") & (rows["slice"] == "all")].set_index("model")["value"]
+    assert set(recall.index) == {*SOURCES, "candidates"}
+    assert recall["candidates"] >= recall.max()
     plain = rows[rows["against"].isna() & (rows["metric"] == "ndcg") & (rows["k"] == 5) & (rows["slice"] == "all")]
     value = plain.set_index("model")["value"]
     assert set(value.index) == {"blend", "popular", "als", "ease", "covisit", "text"}

@@ -42,6 +42,11 @@ class Catalogue:
         """Number of items."""
         return len(self.item_ids)
 
+    @property
+    def is_new(self) -> NDArray[np.bool_]:
+        """Whether an item was never acted on [N]."""
+        return np.isnan(self.column("item_days_since_first"))
+
     def column(self, name: str) -> Floats:
         """One feature of every item [N]; NaN where it is not there."""
         if name not in self.columns:

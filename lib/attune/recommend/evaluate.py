@@ -107,6 +107,8 @@ def evaluation_rows(lists: Lists, catalogue: Catalogue, settings: Config) -> pd.
         if chosen.any():
             rows += _slice_rows(lists, chosen, settings, name)
             rows += _list_rows(lists, chosen, catalogue, settings, name)
+    if (meets_new := lists.num_new > 0).any():
+        rows += _slice_rows(lists.of_new_items(catalogue.is_new), meets_new, settings, "new_items")
     types = {"against": object}
     return pd.DataFrame(rows).assign(task="recommend", as_of=settings.test_start).astype(types)
 
@@ -182,13 +184,18 @@ def headline(rows: pd.DataFrame) -> dict[str, object]:
     """nDCG at 10 (or the length nearest to it) of every model over all users, and the blend against the best baseline."""
     ks = rows["k"].unique()
     k = int(min(ks, key=lambda length: abs(length - _CHOOSING_K)))
-    at_k = rows[(rows["metric"] == "ndcg") & (rows["k"] == k) & (rows["slice"] == "all")]
+    measured = rows[(rows["metric"] == "ndcg") & (rows["k"] == k)]
+    at_k = measured[measured["slice"] == "all"]
     plain = at_k[at_k["against"].isna()].set_index("model")
     best = plain[~plain.index.str.startswith(BLEND)]["value"].idxmax()
     found: dict[str, object] = {
         f"ndcg@{k}": {model: _interval(row) for model, row in plain.iterrows()},
         "best_baseline": best,
     }
+    for name in ("new_users", "new_items"):
+        cold = measured[(measured["slice"] == name) & measured["against"].isna()]
+        if len(cold):
+            found[f"ndcg@{k}_{name}"] = {row["model"]: _interval(row) for _, row in cold.iterrows()}
     costs = at_k[at_k["against"].str.startswith(_WITHOUT, na=False)]
     if len(costs):
         found["gain_of_rules"] = {row["against"].removeprefix(_WITHOUT): _interval(row) for _, row in costs.iterrows()}

@@ -1,7 +1,7 @@
 """The list that each model gives each held-out user, over the whole catalogue and under the same left-out items."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BLEND, ALL_SOURCES = "blend", "candidates"
-_SCHEMA = "user_id string, known boolean, num_relevant int, model string, items array<int>, hits array<int>"
+_SCHEMA = (
+    "user_id string, known boolean, num_relevant int, num_new int, model string, items array<int>, hits array<int>"
+)
 
 # Shape legend: U users, B users of a block, L places of a list.
 
@@ -33,8 +35,16 @@ class Lists:
     user_ids: NDArray[np.object_]  # [U]
     known: NDArray[np.bool_]  # [U]; whether the user had any action before the cut-off
     num_relevant: NDArray[np.int64]  # [U]
+    num_new: NDArray[np.int64]  # [U]; of these, the items that nobody had acted on before the cut-off
     items: Mapping[str, NDArray[np.int64]]  # by model [U, L]; -1 where a list is shorter
     hits: Mapping[str, NDArray[np.int64]]  # by model [U, L]; 1 where the item is relevant
+
+    def of_new_items(self, is_new: NDArray[np.bool_]) -> "Lists":
+        """The same lists where only new items [N] are what users look for."""
+        hits = {
+            name: self.hits[name] * (is_new[np.maximum(items, 0)] & (items >= 0)) for name, items in self.items.items()
+        }
+        return replace(self, hits=hits, num_relevant=self.num_new)
 
 
 def measured_lists(
@@ -68,6 +78,7 @@ def measured_lists(
         user_ids=one["user_id"].to_numpy(object),
         known=one["known"].to_numpy(bool),
         num_relevant=one["num_relevant"].to_numpy(np.int64),
+        num_new=one["num_new"].to_numpy(np.int64),
         items={name: np.stack(part["items"].to_numpy()) for name, part in by_model.items()},
         hits={name: np.stack(part["hits"].to_numpy()) for name, part in by_model.items()},
     )
@@ -88,12 +99,13 @@ def list_rows(
     lists |= {name: _places(ranker.rank(catalogue, batch, length), length) for name, ranker in rankers.items()}
     relevant = _relevant(batch, repeat)
     known, num_relevant = np.diff(batch.weights.indptr) > 0, relevant.sum(axis=1)
+    num_new = relevant[:, catalogue.is_new].sum(axis=1)
     frames = []
     for name, items in lists.items():
         hits = np.take_along_axis(relevant, np.maximum(items, 0), axis=1) & (items >= 0)
         frames.append(
             pd.DataFrame(
-                {"user_id": batch.user_ids, "known": known, "num_relevant": num_relevant, "model": name,
+                {"user_id": batch.user_ids, "known": known, "num_relevant": num_relevant, "num_new": num_new, "model": name,
                  "items": list(items), "hits": list(hits.astype(np.int32))}
             )[num_relevant > 0]
         )  # fmt: skip
