@@ -1,8 +1,8 @@
 """Speed of the training loop on a GPU: BERT-base at lengths 64 and 256, beside the Trainer, and as a share of the peak.
 
-Usage: python benchmarks/bench_gpu.py prepare FOLDER, then on a machine with a GPU: python benchmarks/bench_gpu.py FOLDER
-``prepare`` tokenises the real texts (banking77 and Amazon reviews at 64, reviews at 256), so that nothing but FOLDER and this
-project need travel. The weights are drawn by chance: speed does not depend on them. Every program goes through all rows
+Usage: python benchmarks/bench_gpu.py [FOLDER] [--prepare] [--only SET] [--output FOLDER]
+``--prepare`` tokenises the real texts (banking77 and Amazon reviews at 64, reviews at 256) into FOLDER and ends, so that nothing
+but it and this project need travel to a machine with a GPU; elsewhere there is nothing to measure. The weights are drawn by chance: speed does not depend on them. Every program goes through all rows
 once before its clock runs. Writes training_gpu.json into benchmarks/results, or into ``--output``.
 
 MFU counts the arithmetic that the tokens of the texts need, padding left out: 6 operations for each weight of the layers'
@@ -51,16 +51,21 @@ PACKAGES = ("torch", "transformers", "accelerate", "pyarrow")
 def main() -> int:
     """Prepare or measure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("action", nargs="?", choices=["prepare", "measure"], default="measure")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?", default=HERE.parent / "build" / "gpu")
+    parser.add_argument("--prepare", action="store_true")
     parser.add_argument("--only", choices=tuple(SETS), action="append")
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    if given.action == "prepare":
+    if given.prepare:
         prepare(given.folder)
         return 0
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    if not torch.cuda.is_available():
+        print("skipped, no GPU", file=sys.stderr)
+        return 0
+    if not (given.folder / next(iter(SETS))).is_dir():
+        prepare(given.folder)
+    device = torch.device("cuda")
+    name = torch.cuda.get_device_name(device)
     peak = next((flops for key, flops in PEAK_FLOPS.items() if key in name), float("nan"))
     encoder = _fresh_bert_base(given.folder)
     work = {chosen: _work(given.folder, chosen, encoder, device) for chosen in given.only or SETS}
@@ -108,18 +113,16 @@ def measure(
     flops = training_flops(rows.tokens["tokens"].lengths) * epochs
     found: dict[str, Any] = {"rows": len(rows), "tokens": rows.num_tokens, "settings": SETS[folder.name]}
     for program, run in programs.items():
-        if work.device.type == "cuda":
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
         done = run(work, folder)
         found[program] = {
             "seconds": round(done.seconds, 2), "steps": done.steps,
             "texts_per_second": round(len(rows) * epochs / done.seconds),
             "tokens_per_second": round(rows.num_tokens * epochs / done.seconds),
             "mfu": round(flops / done.seconds / peak, 4),
+            "memory_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
         }  # fmt: skip
-        if work.device.type == "cuda":
-            found[program]["memory_gib"] = round(torch.cuda.max_memory_allocated() / 2**30, 2)
         print(folder.name, program, found[program], file=sys.stderr, flush=True)
     return found
 
@@ -155,8 +158,6 @@ def _fresh_bert_base(folder: Path) -> str:
 
 def _matrix_product(device: torch.device, size: int = 8192, repeats: int = 10) -> float:
     """TFLOP/s of a product of two large bfloat16 matrices: what the card gives at best."""
-    if device.type != "cuda":
-        return float("nan")
     first, second = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         first @ second

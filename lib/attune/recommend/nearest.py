@@ -4,7 +4,7 @@ faiss searches (Douze et al. 2024, arXiv 2401.08281). Each task holds the items 
 does not grow with the table. Q queries of a block, N items, D width of the vectors.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -84,7 +84,7 @@ def nearest(queries: "DataFrame", index: Index, k: int, key: str = "id", vector:
     """
     kind = dict(queries.dtypes)[key]
 
-    def run(batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
+    def run(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         opened = index.open()
         for batch in batches:
             for start in range(0, len(batch), _BLOCK):

@@ -23,7 +23,7 @@ def write_sinks(recommendations: "DataFrame", sinks: "Sequence[Sink]", as_of: dt
     ``{as_of}`` in a path or an option stands for the date. Raises SettingsError for a secret that is not there, InputError
     for a sink that cannot be written to; those before it are written.
     """
-    from py4j.protocol import Py4JError
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
     from pyspark.errors import PySparkException
 
     told: list[dict[str, object]] = []
