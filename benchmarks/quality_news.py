@@ -41,7 +41,7 @@ from attune.training.plan import LoopSettings
 from attune.training.reader import Rows
 
 SEED, ENCODER, SAMPLES = 7, "minilm", 2000
-HISTORY, EPOCHS = 4, 3
+HISTORY, EPOCHS = 3, 2
 """Clicked titles that are read with a title, and epochs at most."""
 PENALTIES = (0.01, 0.1, 1.0, 10.0)
 SMOOTHING = 5.0

@@ -80,6 +80,23 @@ def costs() -> str:
             f"Features of {rows['user_features']:,} users and dates from {rows['events'] + rows['impressions']:,} rows: "
             f"{seconds['spark']:.0f} s, by hand-written DuckDB {seconds['duckdb']:.0f} s, by Polars {seconds['polars']:.0f} s."
         )
+    if _has("score"):
+        score = _read("score")
+        rates = score["rows_per_second"]
+        told.append(
+            f"Scoring {score['texts']:,} titles and bodies of reviews: {rates['spark']:.0f} a second, "
+            f"{score['of_bare_loop']:.2f} of a bare loop of PyTorch and {score['times_udf_by_row']:.1f} times a UDF that takes "
+            f"one at a time; a million reviews take {score['seconds_for_a_million_reviews'] / 3600:.1f} hours."
+        )
+    if _has("nearest"):
+        nearest = _read("nearest")
+        beside, exact = nearest["beside_spark"], nearest["exact"]
+        users, seconds = max(exact["seconds_by_users"].items(), key=lambda found: int(found[0]))
+        told.append(
+            f"The {nearest['k']} best of {exact['items']:,} items by {nearest['rank']} factors for {int(users):,} users: "
+            f"{seconds:.0f} s; for {beside['users']:,} users and {beside['items']:,} items {beside['times']:.0f} times as "
+            "fast as Spark's recommendForAllUsers, with the same lists."
+        )
     return "\n".join([*lines, "", *told, ""])
 
 
@@ -123,6 +140,14 @@ def training() -> str:
         lines.append(
             f"| a Chinese BERT from its training texts | ChnSentiCorp: test set | {result} | {seconds / 60:.0f} min |"
         )
+    if _has("news"):
+        found = _read("news")
+        areas = found["auc"]
+        chosen, others = areas[found["chosen"]], [name for name in areas if not name.startswith("text")]
+        best = max(others, key=lambda name: areas[name]["value"])
+        result = f"AUC {chosen['value']:.3f} ({chosen['low']:.3f} to {chosen['high']:.3f}), {best} {areas[best]['value']:.3f}"
+        what = f"Bing news, clicks on {found['rows']['test']} new titles"
+        lines.append(f"| MiniLM | {what} | {result} | {found['seconds'][found['chosen']] / 60:.0f} min |")
     if not _has("training"):
         return "\n".join([*lines, ""])
     speed = _read("training")

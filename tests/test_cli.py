@@ -168,6 +168,16 @@ def test_tables_refuses_what_is_no_table_or_not_there(tiny: Path, capsys: pytest
     assert "run the job that writes it" in capsys.readouterr().err
 
 
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    command = [sys.executable, "-m", "attune", "features"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+        assert job.stdout is not None
+        assert job.stderr is not None
+        job.stdout.close()
+        assert job.stderr.read() == b""
+    assert job.returncode == 0
+
+
 def test_columns_align_by_what_the_eye_sees() -> None:
     assert aligned([("手机壳", 5, "x"), ("abc", 12345, "")]) == "  手机壳       5  x\n  abc     12,345"
 

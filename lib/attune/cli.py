@@ -3,6 +3,7 @@
 import argparse
 import ast
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from importlib import resources
@@ -35,13 +36,18 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         if name in _COMMANDS:
-            return _COMMANDS[name][1](rest)
+            status = _COMMANDS[name][1](rest)
+            sys.stdout.flush()
+            return status
         known = jobs()
         if name not in known:
             raise SettingsError(f"{name} is not a job{nearest(name, [*known, *_COMMANDS])}")
     except AttuneError as error:
         print(f"attune: error: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # who reads it, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     if {"-h", "--help"} & set(rest):
         return _help(name)
     job = getattr(importlib.import_module(f"attune.jobs.{name}"), name)
