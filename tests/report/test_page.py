@@ -169,6 +169,13 @@ def test_the_verdict_follows_the_interval(low: float, high: float, words: str) -
     assert words in evaluation(data)["verdict"]
 
 
+def test_the_verdict_is_against_the_best_baseline() -> None:
+    data = sample_report()
+    ndcg = next(row for row in data.evaluation if row["against"] and row["metric"] == "ndcg" and row["k"] == 10)
+    data.evaluation.append({**ndcg, "against": "text", "value": ndcg["value"] - 0.01})
+    assert "Text match, the best baseline" in evaluation(data)["verdict"]
+
+
 def test_models_stand_in_the_order_of_their_figures() -> None:
     found = evaluation(sample_report())
     assert found["k"] == 10
@@ -176,6 +183,28 @@ def test_models_stand_in_the_order_of_their_figures() -> None:
     values = [bar.value for bar in found["groups"][0].bars]
     assert values == sorted(values, reverse=True)
     assert found["groups"][0].bars[0].own
+
+
+def test_what_sources_find_has_bars_of_its_own_and_rules_are_no_rivals() -> None:
+    data = sample_report()
+    before = evaluation(data)
+    like = next(row for row in data.evaluation if row["task"] == "recommend" and row["slice"] == "all")
+    found = [("text", 50, 0.2), ("candidates", 400, 0.7)]
+    data.evaluation += [
+        {**like, "model": model, "metric": "candidate_recall", "k": k, "value": value, "low": None, "high": None, "against": None}
+        for model, k, value in found
+    ]  # fmt: skip
+    data.evaluation.append(
+        {**like, "model": "blend", "metric": "ndcg", "k": 10, "value": -0.2, "low": -0.3, "high": -0.1,
+         "against": "blend without diversity"}
+    )  # fmt: skip
+    after = evaluation(data)
+    assert after["k"] == before["k"]
+    group = after["groups"][-1]
+    assert group.name == "Candidates of each source"
+    assert [(bar.name, bar.value) for bar in group.bars] == [("All sources", 0.7), ("Text match", 0.2)]
+    assert after["verdict"] == before["verdict"]
+    assert "nDCG, to blend without diversity" in [bar.name for bar in after["differences"].bars]
 
 
 def test_accuracy_comes_from_the_evaluation_or_else_from_the_model() -> None:

@@ -168,7 +168,7 @@ def recall_rows(recall: pd.DataFrame, settings: Config) -> pd.DataFrame:
     k is the number of candidates; that of ``candidates``, all sources together, is the mean.
     """
     rows = []
-    slices = {"all": recall["known"] | True, "known_users": recall["known"], "new_users": ~recall["known"]}
+    slices = {"all": np.ones(len(recall), bool), "known_users": recall["known"], "new_users": ~recall["known"]}
     for name, chosen in slices.items():
         for source, part in recall[chosen].groupby("source"):
             values = part["recall"].to_numpy()[:, None]
@@ -182,9 +182,9 @@ def recall_rows(recall: pd.DataFrame, settings: Config) -> pd.DataFrame:
 
 def headline(rows: pd.DataFrame) -> dict[str, object]:
     """nDCG at 10 (or the length nearest to it) of every model over all users, and the blend against the best baseline."""
-    ks = rows["k"].unique()
-    k = int(min(ks, key=lambda length: abs(length - _CHOOSING_K)))
-    measured = rows[(rows["metric"] == "ndcg") & (rows["k"] == k)]
+    ndcg = rows[rows["metric"] == "ndcg"]
+    k = int(min(ndcg["k"].unique(), key=lambda length: abs(length - _CHOOSING_K)))
+    measured = ndcg[ndcg["k"] == k]
     at_k = measured[measured["slice"] == "all"]
     plain = at_k[at_k["against"].isna()].set_index("model")
     best = plain[~plain.index.str.startswith(BLEND)]["value"].idxmax()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attune.report.charts import Interval, Tick, intervals
@@ -27,7 +27,16 @@ MODELS = {
     "popularity": "Popularity",
     "popular": "Popularity",
     "text": "Text match",
+    "region": "Popular in the region",
+    "category": "Popular in the categories",
+    "latest_visit": "Co-visits of the latest visit",
+    "again": "Own history",
+    "candidates": "All sources",
 }
+_WITHOUT = "blend without "
+"""Start of the name of the blend without one of its rules: what that rule costs, and no rival."""
+_RECALL = "candidate_recall"
+"""Of sources, not of models; each has a length of its own."""
 
 _Measured = tuple[str, float, float | None, float | None, int | None]
 """Name, value, ends of the interval, and the number of rows."""
@@ -59,14 +68,18 @@ class Group:
 def evaluation(data: ReportData) -> dict[str, Any]:
     """Recommendation models beside each other at one list length, the differences, and the figures in full."""
     rows = [row for row in _figures(data) if row["task"] == "recommend"]
-    lengths = sorted({row["k"] for row in rows if row["k"] is not None})
+    lengths = sorted({row["k"] for row in rows if row["k"] is not None and row["metric"] != _RECALL})
     if not lengths:
         return {"k": None, "groups": [], "differences": None, "verdict": "", "rows": []}
     k = 10 if 10 in lengths else lengths[len(lengths) // 2]
-    here = [row for row in rows if row["k"] == k and row["slice"] == "all"]
+    of_all = [row for row in rows if row["slice"] == "all"]
+    here = [row for row in of_all if row["k"] == k and row["metric"] != _RECALL]
     plain = [row for row in here if not row["against"]]
     metrics = [*(m for m in METRICS if any(row["metric"] == m for row in plain)), *_others(plain)]
     groups = [_group(metric, k, [row for row in plain if row["metric"] == metric]) for metric in metrics]
+    if recall := [row for row in of_all if row["metric"] == _RECALL]:
+        note = "share of what users went on to choose; higher: more for the ranking model to find"
+        groups.append(replace(_group(_RECALL, k, recall), name="Candidates of each source", note=note))
     differences = sorted((row for row in here if row["against"]), key=lambda r: (_rank(r["metric"]), r["against"]))
     table = sorted(
         rows, key=lambda r: (bool(r["against"]), r["slice"] != "all", r["slice"], _rank(r["metric"]), r["k"] or 0)
@@ -75,7 +88,7 @@ def evaluation(data: ReportData) -> dict[str, Any]:
         "k": k,
         "groups": groups,
         "differences": _differences(differences),
-        "verdict": _verdict(differences, k),
+        "verdict": _verdict([row for row in differences if not row["against"].startswith(_WITHOUT)], k),
         "rows": [{**row, "metric": metric_name(row["metric"]), "model": model_name(row["model"])} for row in table],
     }
 
@@ -129,8 +142,8 @@ def _sure(row: Mapping[str, Any]) -> int:
 
 
 def _verdict(rows: Sequence[Mapping[str, Any]], k: int) -> str:
-    """One honest sentence on the main metric."""
-    row = next((row for row in rows if row["metric"] == "ndcg"), None)
+    """One honest sentence on the main metric, against the baseline that is hardest to beat."""
+    row = min((row for row in rows if row["metric"] == "ndcg"), key=lambda row: float(row["value"]), default=None)
     if row is None:
         return ""
     who, other = model_name(row["model"]), model_name(row["against"])
