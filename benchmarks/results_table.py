@@ -129,9 +129,11 @@ def training() -> str:
             gain = blend["blend_minus_best"]
             result = (
                 f"HR@10 {blend['hr@10']['blend']:.4f}, nDCG@10 {both['value']:.4f} ({interval}), "
-                f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f}) on {blend['best_source']}"
+                f"{gain['value']:+.4f} ({gain['low']:+.4f} to {gain['high']:+.4f}) on {blend['best_source']} alone"
             )
-            lines.append(f"| its blend with EASE, neighbours and popularity | the same | {result} | |")
+            lines.append(
+                f"| its blend with EASE, neighbours and popularity | the same, a user's own items left out | {result} | |"
+            )
     if _has("texts_chnsenticorp"):
         found = _read("texts_chnsenticorp")
         with_it, without = (found[name]["test"]["accuracy"] for name in ("pretrained", "not_pretrained"))
