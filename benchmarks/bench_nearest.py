@@ -1,9 +1,8 @@
 """Speed of the search for each user's best items, beside Spark's ALSModel.recommendForAllUsers.
 
 Usage: python benchmarks/bench_nearest.py [--users N] [--items N]
-Factors are drawn by chance, 64 a user and item. Both sides start from the same Parquet files and compute every list of 100;
-Spark's at 40,000 x 25,000, which it takes minutes for. Then ours at 100,000 users x 50,000 items and at fractions of the
-users; and exact and approximate among 400,000 items of length 1 around 2,000 centres, as texts of a large shop lie. Writes
+Factors are drawn by chance, 64 a user and item. Both sides start from the same Parquet files and compute every list of 100, for
+100,000 users and 50,000 items by default, which takes Spark minutes. Then ours at fractions of the users; and exact and approximate among 400,000 items of length 1 around 2,000 centres, as texts of a large shop lie. Writes
 benchmarks/results/nearest.json, printed as one line.
 """
 
@@ -43,8 +42,8 @@ PACKAGES = ("pyspark", "faiss-cpu", "pyarrow", "numpy")
 def main() -> int:
     """Measure, write the result."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--users", type=int, default=40_000)
-    parser.add_argument("--items", type=int, default=25_000)
+    parser.add_argument("--users", type=int, default=FULL_USERS)
+    parser.add_argument("--items", type=int, default=FULL_ITEMS)
     given = parser.parse_args()
     from attune.session import get_session
 
