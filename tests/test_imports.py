@@ -19,7 +19,18 @@ LIB = Path(__file__).parents[1] / "lib" / "attune"
 
 # Each may import what stands above it. A component named nowhere is a part of the suite (clean, features, ...), above the jobs.
 LAYERS = (
-    {"__init__", "errors", "disk", "schemas", "feature_registry", "columns", "machine", "redaction", "staging"},
+    {
+        "__init__",
+        "errors",
+        "disk",
+        "schemas",
+        "feature_registry",
+        "columns",
+        "machine",
+        "redaction",
+        "secrets",
+        "staging",
+    },
     {"config"},
     {"session", "tables", "quality", "models", "inputs"},
     {"run", "dry_run"},
