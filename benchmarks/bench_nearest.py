@@ -11,9 +11,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -53,24 +52,24 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         model = als_model(spark, Path(folder) / "als", users[: given.users], items[: given.items])
         small, some = frame_of(spark, Path(folder) / "some", users[: given.users]), exact_index(items[: given.items])
-        compute(nearest(small.limit(1000), some, K))  # workers started, libraries loaded
-        ours = seconds_of(lambda: compute(nearest(small, some, K)))
-        theirs = seconds_of(lambda: compute(model.recommendForAllUsers(K)))
+        measured.compute(nearest(small.limit(1000), some, K))  # workers started, libraries loaded
+        ours = measured.seconds_of(lambda: measured.compute(nearest(small, some, K)))
+        theirs = measured.seconds_of(lambda: measured.compute(model.recommendForAllUsers(K)))
         same = same_lists(model, small, some)
         index = exact_index(items)
         growth = {}
         for num in (FULL_USERS // 4, FULL_USERS // 2, FULL_USERS):
             frame = frame_of(spark, Path(folder) / f"users-{num}", users[:num])
             with measured.peak_memory() as peak:
-                growth[num] = seconds_of(lambda frame=frame: compute(nearest(frame, index, K)))  # type: ignore[misc]
+                growth[num] = measured.seconds_of(lambda frame=frame: measured.compute(nearest(frame, index, K)))  # type: ignore[misc]
         askers, large = around_centres(rng, LARGE_USERS), around_centres(rng, LARGE_ITEMS)
         frame = frame_of(spark, Path(folder) / "askers", askers)
         whole = exact_index(large)
-        exactly = seconds_of(lambda: compute(nearest(frame, whole, K)))
+        exactly = measured.seconds_of(lambda: measured.compute(nearest(frame, whole, K)))
         began = time.perf_counter()
         quick = approximate_index(large, askers[:SAMPLE], K)
         built = time.perf_counter() - began
-        approximate = seconds_of(lambda: compute(nearest(frame, quick, K)))
+        approximate = measured.seconds_of(lambda: measured.compute(nearest(frame, quick, K)))
     figures = {
         "rank": RANK, "k": K, "beside_spark": {
             "users": given.users, "items": given.items, "seconds_spark": round(theirs, 1), "seconds": round(ours, 1),
@@ -133,18 +132,6 @@ def same_lists(model: "ALSModel", users: "DataFrame", index: Index) -> int:
     }
     ours = {row["id"]: row["scores"] for row in nearest(some, index, K).collect()}
     return sum(np.allclose(scores, theirs[user], rtol=1e-5, atol=1e-6) for user, scores in ours.items())
-
-
-def compute(frame: "DataFrame") -> None:
-    """Compute every row, and keep none."""
-    frame.write.format("noop").mode("overwrite").save()
-
-
-def seconds_of(work: Callable[[], Any]) -> float:
-    """Wall seconds."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ import gzip
 import json
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,6 @@ from attune import config
 from attune.models.encoder import load_encoder, load_tokenizer
 from attune.models.networks import TextClassifier, write_network
 from attune.models.store import ModelStore
-from attune.models.tokens import TextEncoder
 from attune.scoring.engine import Scorer, load_scorer, score_batches, spread_by_text
 
 if TYPE_CHECKING:
@@ -59,7 +57,9 @@ def main() -> int:
         folder, tokens = store(workspace), settings.score.tokens_per_batch
         reviews, titles = texts(given.reviews)
         bare, ours = compare(spark, reviews, folder, tokens)
-        one_by_one = seconds_of(lambda: count(by_rows(frame_of(spark, reviews[:ROWS_PER_UDF]), folder)))
+        few = frame_of(spark, reviews[:ROWS_PER_UDF])
+        measured.compute(by_rows(few.limit(8), folder))
+        one_by_one = measured.seconds_of(lambda: measured.compute(by_rows(few, folder)))
         by_row = ROWS_PER_UDF / one_by_one
         with_repeats, all_differ = repeats(spark, titles, folder, tokens, given.titles)
         statuses = statuses_of(scored(frame_of(spark, spoilt(reviews[:1000])), folder, tokens))
@@ -100,10 +100,10 @@ def compare(spark: "SparkSession", reviews: list[str], folder: str, tokens: int)
     torch.set_num_threads(measured.machine()["cores"])
     series = pd.Series(reviews)
     scorer.score(series[:200])
-    bare = seconds_of(lambda: scorer.score(series))
+    bare = measured.seconds_of(lambda: scorer.score(series))
     frame = frame_of(spark, reviews)
-    count(scored(frame.limit(200), folder, tokens))
-    return bare, seconds_of(lambda: count(scored(frame, folder, tokens)))
+    measured.compute(scored(frame.limit(200), folder, tokens))
+    return bare, measured.seconds_of(lambda: measured.compute(scored(frame, folder, tokens)))
 
 
 def repeats(spark: "SparkSession", titles: list[str], folder: str, tokens: int, num: int) -> tuple[float, float]:
@@ -116,8 +116,8 @@ def repeats(spark: "SparkSession", titles: list[str], folder: str, tokens: int, 
     found = []
     for rows in (some, differ):
         frame = frame_of(spark, rows)
-        count(scored(frame.limit(200), folder, tokens))
-        found.append(seconds_of(lambda frame=frame: count(scored(frame, folder, tokens))))  # type: ignore[misc]
+        measured.compute(scored(frame.limit(200), folder, tokens))
+        found.append(measured.seconds_of(lambda frame=frame: measured.compute(scored(frame, folder, tokens))))  # type: ignore[misc]
     return found[0], found[1]
 
 
@@ -169,10 +169,9 @@ def by_rows(frame: "DataFrame", folder: str) -> "DataFrame":
     @F.pandas_udf("double")  # type: ignore[attr-defined]
     def probability(texts: pd.Series) -> pd.Series:
         scorer = load_scorer(folder, None, 8192, "auto")
-        encoder = TextEncoder(load_tokenizer(ENCODER), MAX_TOKENS)
         found = []
         for text in texts:
-            ids = encoder.encode([text])[0]
+            ids = scorer._encoder.encode([text])[0]
             padded, mask = (np.zeros((1, MAX_TOKENS), np.int64) for _ in range(2))
             padded[0, : len(ids)], mask[0, : len(ids)] = ids, 1
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=scorer._bfloat16):
@@ -181,18 +180,6 @@ def by_rows(frame: "DataFrame", folder: str) -> "DataFrame":
         return pd.Series(found)
 
     return frame.select(probability("body").alias("probability"))
-
-
-def count(frame: "DataFrame") -> None:
-    """Compute every row, and keep none."""
-    frame.write.format("noop").mode("overwrite").save()
-
-
-def seconds_of(work: Callable[[], Any]) -> float:
-    """Wall seconds."""
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 if __name__ == "__main__":

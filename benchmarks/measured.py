@@ -5,14 +5,18 @@ import json
 import os
 import platform
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -88,3 +92,15 @@ def _pss(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except (psutil.NoSuchProcess, psutil.AccessDenied):  # it has ended meanwhile
         return 0
+
+
+def seconds_of(work: Callable[[], Any]) -> float:
+    """Wall seconds that something takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def compute(frame: "DataFrame") -> None:
+    """Compute every row of a Spark frame, and keep none."""
+    frame.write.format("noop").mode("overwrite").save()

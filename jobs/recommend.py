@@ -3,7 +3,7 @@
 import sys
 
 from attune.recommend.recommend import recommend as recommended
-from attune.recommend.sinks import write_sinks
+from attune.recommend.sinks import find_targets, write_to
 from attune.recommend.tables import READS, read_inputs
 from attune.run import Run, job
 
@@ -14,11 +14,11 @@ def recommend(run: Run) -> None:
     if not run.has("events"):
         run.skip("recommendations", "there are no events")
         return
+    targets = find_targets(run.settings.recommend.sinks, run.settings.as_of)
     with recommended(read_inputs(run), run.settings, run.models, run.settings.as_of) as frames:
         run.write({"recommendations": frames})
-    if sinks := run.settings.recommend.sinks:
-        written = write_sinks(run.tables.read("recommendations"), sinks, run.settings.as_of)
-        run.summary["metrics"]["sinks"] = written
+    if targets:
+        run.summary["metrics"]["sinks"] = write_to(run.tables.read("recommendations"), targets)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ Positive = Annotated[float, Field(gt=0)]
 INPUT_NAMES = ("events", "reviews", "items", "users", "texts")
 _SECRET = re.compile("password|passwd|secret|token|credential", re.IGNORECASE)
 """Names of options whose values settings may not hold."""
+_FILE_FORMATS = ("json", "csv", "parquet", "orc", "text", "avro")
 _NUMBERS = ("int", "bigint", "double")
 _EXTRA_INPUT_COLUMNS = {"events": {"price", "propensity"}}
 """Columns of an input that land in another table than the one of its name (impressions)."""
@@ -503,6 +504,12 @@ SOURCE_NAMES = ("popular", "region", "category", "als", "ease", "covisit", "late
 """Sources of candidates, see ``attune.recommend.sources``."""
 
 
+def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{name!r} is {what}{nearest(name, known)}")
+
+
 class Rerank(Settings):
     diversity: Annotated[float, Field(ge=0, le=1)]
     max_per_category: Count | None
@@ -521,11 +528,21 @@ class Sink(Settings):
     @classmethod
     def _no_secrets(cls, options: dict[str, str]) -> dict[str, str]:
         for name, value in options.items():
-            if _SECRET.search(name) and not re.match(REFERENCE, value):
+            if _SECRET.search(name if "=" not in value else f"{name} {value}") and not re.match(REFERENCE, value):
                 raise ValueError(
-                    f"{name} is a secret: give env:NAME or secret:SCOPE/NAME, which is read when it is used"
+                    f"{name} holds a secret: give env:NAME or secret:SCOPE/NAME, which is read when it is used"
                 )
         return options
+
+    @model_validator(mode="after")
+    def _has_place(self) -> "Sink":
+        needed = ("url", "dbtable") if self.format == "jdbc" else ()
+        missing = [f"options.{name}" for name in needed if name not in self.options]
+        if self.format in _FILE_FORMATS and not self.path:
+            missing.append("path")
+        if missing:
+            raise ValueError(f"format {self.format} needs {' and '.join(missing)}")
+        return self
 
 
 class Recommend(Settings):
@@ -554,17 +571,13 @@ class Recommend(Settings):
     @field_validator("quotas")
     @classmethod
     def _known_sources(cls, quotas: dict[str, int]) -> dict[str, int]:
-        for source in quotas:
-            if source not in SOURCE_NAMES:
-                raise ValueError(f"{source!r} is no source of candidates{nearest(source, SOURCE_NAMES)}")
+        _refuse_unknown(quotas, SOURCE_NAMES, "no source of candidates")
         return quotas
 
     @field_validator("event_weights")
     @classmethod
     def _known_events(cls, weights: dict[str, float]) -> dict[str, float]:
-        for event_type in weights:
-            if event_type not in EVENT_TYPES:
-                raise ValueError(f"{event_type!r} is not an event type{nearest(event_type, EVENT_TYPES)}")
+        _refuse_unknown(weights, EVENT_TYPES, "not an event type")
         return weights
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from attune.errors import InputError
 from attune.recommend.nearest import approximate_index, exact_index, nearest
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def test_vectors_of_another_width_are_refused(spark: "SparkSession") -> None:
     frame = spark.createDataFrame([(7, [1.0, 2.0])], "id bigint, features array<float>")
     with pytest.raises(Exception, match=r"vectors of \{2\} numbers, the items have 16"):
         nearest(frame, exact_index(ITEMS), 10).collect()
+    with pytest.raises(InputError, match="queries have no column user or vector: name theirs, of id, features"):
+        nearest(frame, exact_index(ITEMS), 10, key="user", vector="vector")
 
 
 def test_approximate_recall_is_what_is_measured() -> None:

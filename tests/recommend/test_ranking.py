@@ -80,7 +80,7 @@ def test_nobody_and_nothing_are_empty_lists(ranker: Ranker) -> None:
 
 def test_measured_lists_fill_up_with_popular_items_and_count_what_is_relevant() -> None:
     users = batch(LAMP_BUYER, STRANGER)
-    rows = list_rows(catalogue(), users, {"covisit": SOURCES["covisit"]}, 4, False, {}).set_index("user_id")
+    rows = list_rows(catalogue(), users, {"covisit": SOURCES["covisit"]}, 4, False, None).set_index("user_id")
     buyer, stranger = rows.loc["lamp buyer"], rows.loc["stranger"]
     assert buyer["items"].tolist() == [BULB, MUG, -1, -1], "the lamp is owned, the novelty is not popular"
     assert buyer["num_relevant"] == 1, "the lamp is left out of every list, so it is no miss either"
@@ -93,7 +93,7 @@ def test_measured_lists_fill_up_with_popular_items_and_count_what_is_relevant() 
 
 def test_new_items_are_counted_apart() -> None:
     users = batch(LAMP_BUYER | {"labels": [BULB, NOVELTY]}, STRANGER)
-    rows = list_rows(catalogue(), users, {"text": SOURCES["text"]}, 4, False, {}).set_index("user_id")
+    rows = list_rows(catalogue(), users, {"text": SOURCES["text"]}, 4, False, None).set_index("user_id")
     assert rows["num_new"].to_dict() == {"lamp buyer": 1, "stranger": 0}
     names = ["known", "num_relevant", "num_new"]
     lists = Lists(

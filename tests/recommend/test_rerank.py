@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from attune import config
 from attune.errors import SettingsError
-from attune.recommend.rerank import Rules, reordered
+from attune.recommend.rerank import Reranker, Rules
 from recommend.tiny import BULB, LAMP, MUG, NOVELTY, catalogue
 
 ALL = np.arange(4)
@@ -15,12 +15,12 @@ SCORES = np.array([0.9, 0.8, 0.3, 0.7])  # lamp, bulb, mug, novelty
 
 
 def order(rules: Rules, top_n: int = 4, **changes: object) -> list[int]:
-    return [int(ALL[n]) for n in reordered(catalogue(**changes), ALL, SCORES, rules, top_n)]
+    return [int(ALL[n]) for n in Reranker(catalogue(**changes), rules).order(ALL, SCORES, top_n)]
 
 
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4), st.integers(1, 5))
 def test_without_rules_the_order_is_that_of_the_scores(scores: list[float], top_n: int) -> None:
-    found = reordered(catalogue(), ALL, np.array(scores), Rules(), top_n)
+    found = Reranker(catalogue(), Rules()).order(ALL, np.array(scores), top_n)
     assert found.tolist() == np.argsort(-np.array(scores), kind="stable")[:top_n].tolist()
 
 
@@ -54,6 +54,15 @@ def test_each_rule_that_is_set_can_be_left_out() -> None:
 
 def test_settings_are_checked() -> None:
     rerank = config.load(["demo"], ["recommend.rerank.diversity=0.3"]).recommend.rerank
-    assert Rules(**rerank.model_dump()) == Rules(diversity=0.3)
+    assert Rules.of(rerank, []) == Rules(diversity=0.3)
     with pytest.raises(SettingsError, match="diversity"):
         config.load(["demo"], ["recommend.rerank.diversity=1.5"])
+
+
+def test_a_boost_of_no_category_is_refused() -> None:
+    categories = catalogue().categories
+    known = config.load(["demo"], ["recommend.rerank.boosts={Home: 2, 'Home > Lighting': 3}"]).recommend.rerank
+    assert Rules.of(known, categories).boosts == {"Home": 2, "Home > Lighting": 3}
+    wrong = config.load(["demo"], ["recommend.rerank.boosts={Kitchn: 2}"]).recommend.rerank
+    with pytest.raises(SettingsError, match=r"rerank\.boosts: no item has category 'Kitchn'.*did you mean 'Kitchen'"):
+        Rules.of(wrong, categories)

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from attune import config
 from attune.config import SOURCE_NAMES
 from attune.errors import SettingsError
-from attune.recommend.measured import recall_of_block
+from attune.recommend.measured import found_by_source
 from attune.recommend.retrieval import allowed_scores, best, best_mask, ranks_within, retrieve
 from attune.recommend.sources import SOURCES
 from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue, quotas
@@ -79,15 +79,16 @@ def test_settings_name_the_sources_there_are() -> None:
         config.load(["demo"], ["recommend.quotas={txt: 7}"])
 
 
-def test_recall_of_candidates_counts_what_users_chose_next() -> None:
-    users = batch(LAMP_BUYER | {"labels": [BULB, NOVELTY, LAMP]}, STRANGER, {"labels": []})
-    found = recall_of_block(catalogue(), users, quotas(1), False).set_index(["user_id", "source"])
-    assert found.loc[("lamp buyer", "covisit"), ["num", "recall"]].tolist() == [1, 0.5]
-    assert found.loc[("lamp buyer", "text"), "recall"] == 0.5
-    assert found.loc[("lamp buyer", "popular"), "recall"] == 0
-    assert found.loc[("lamp buyer", "candidates"), ["num", "recall"]].tolist() == [3, 1.0]
-    assert found.loc[("stranger", "popular"), "recall"] == 1
-    assert set(found.index.get_level_values(0)) == {"lamp buyer", "stranger"}
+def test_candidates_that_users_chose_next_are_counted() -> None:
+    users = batch(LAMP_BUYER, STRANGER)
+    relevant = np.zeros((2, 4), bool)
+    relevant[0, [BULB, NOVELTY]] = relevant[1, MUG] = True
+    num, met = found_by_source(retrieve(catalogue(), users, quotas(1), False), relevant)
+    names = [*SOURCES, "candidates"]
+    assert dict(zip(names, num[0].tolist(), strict=True)) == dict.fromkeys(SOURCES, 1) | {"again": 0, "candidates": 3}
+    assert {name for name, n in zip(names, met[0], strict=True) if n} == {*SOURCES, "candidates"} - {"popular", "again"}
+    assert met[0, -1] == 2
+    assert (met[1, 0], met[1, -1]) == (1, 1)
 
 
 def test_scores_are_known_for_candidates_of_other_sources_too() -> None:

@@ -20,7 +20,7 @@ from attune.models.store import ModelStore
 from attune.recommend.booster import read_model
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.inputs import Inputs
-from attune.recommend.measured import BLEND, Lists, candidate_recall, measured_lists
+from attune.recommend.measured import ALL_SOURCES, BLEND, Lists, measured_lists
 from attune.recommend.reasons import NO_REASON
 from attune.recommend.recommend import ready_to_rank
 from attune.recommend.rerank import Rules
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 BASELINES = ("popular", "als", "ease", "covisit", "text")
+CANDIDATE_RECALL = "candidate_recall"
 _CHOOSING_K = 10
 _WITHOUT = f"{BLEND} without "
 _USERS_OF_REASONS = 500
@@ -55,9 +56,10 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
 
     began = time.monotonic()
     rec = settings.recommend
-    model, rules = read_model(store.latest("ranker")), Rules(**rec.rerank.model_dump())
+    model = read_model(store.latest("ranker"))
     snapshot = ready_to_rank(inputs, settings, model, settings.test_start, settings.as_of)
     try:
+        rules = Rules.of(rec.rerank, snapshot.catalogue.categories)
         needed = {"text": snapshot.catalogue.vectors, "ease": snapshot.catalogue.linear}
         absent = {name for name, part in needed.items() if part is None}
         baselines = {name: SOURCES[name] for name in BASELINES if name not in absent}
@@ -71,7 +73,6 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             model,
             rules,
         )
-        recall = candidate_recall(snapshot.rows, snapshot.catalogue, rec.num_candidates, rec.repeat)
         some = snapshot.rows.orderBy(F.xxhash64(F.lit(settings.seed), "user_id")).limit(_USERS_OF_REASONS)
         why = first_reasons(some, snapshot.catalogue, model, rec.num_candidates, rec.repeat, rec.top_n, rules)
         num_held_out, catalogue = snapshot.rows.count(), snapshot.catalogue
@@ -82,7 +83,7 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             f"the held-out period {settings.test_start} to {settings.as_of} holds no action to measure: "
             "give events up to as_of, or set split.test_days to fit the log"
         )
-    rows = pd.concat([evaluation_rows(lists, catalogue, settings), recall_rows(recall, settings)])
+    rows = evaluation_rows(lists, catalogue, settings)
     frame = inputs.events.sparkSession.createDataFrame(rows)
     metrics = headline(rows) | {
         "users_measured": len(lists.user_ids),
@@ -107,6 +108,7 @@ def evaluation_rows(lists: Lists, catalogue: Catalogue, settings: Config) -> pd.
         if chosen.any():
             rows += _slice_rows(lists, chosen, settings, name)
             rows += _list_rows(lists, chosen, catalogue, settings, name)
+            rows += _recall_rows(lists, chosen, settings, name)
     if (meets_new := lists.num_new > 0).any():
         rows += _slice_rows(lists.of_new_items(catalogue.is_new), meets_new, settings, "new_items")
     types = {"against": object}
@@ -162,22 +164,18 @@ def _list_rows(
     return rows
 
 
-def recall_rows(recall: pd.DataFrame, settings: Config) -> pd.DataFrame:
-    """Rows of table evaluation: of what users went on to choose, the share among each source's candidates, and all of them.
-
-    k is the number of candidates; that of ``candidates``, all sources together, is the mean.
-    """
-    rows = []
-    slices = {"all": np.ones(len(recall), bool), "known_users": recall["known"], "new_users": ~recall["known"]}
-    for name, chosen in slices.items():
-        for source, part in recall[chosen].groupby("source"):
-            values = part["recall"].to_numpy()[:, None]
-            (i,) = bootstrap_means(values, settings.evaluate.bootstrap_samples, settings.seed)
-            rows.append(
-                {"model": source, "metric": "candidate_recall", "k": round(part["num"].mean()), "slice": name, "value": i.value,
-                 "low": i.low, "high": i.high, "num": len(part), "against": None}
-            )  # fmt: skip
-    return pd.DataFrame(rows).assign(task="recommend", as_of=settings.test_start).astype({"against": object})
+def _recall_rows(lists: Lists, chosen: NDArray[np.bool_], settings: Config, name: str) -> list[dict[str, object]]:
+    """Of what users went on to choose, the share among each source's candidates; k is their number, the mean of it for all."""
+    if lists.num_candidates is None or lists.num_met is None:
+        return []
+    shares = lists.num_met[chosen] / lists.num_relevant[chosen, None]
+    intervals = bootstrap_means(shares, settings.evaluate.bootstrap_samples, settings.seed)
+    lengths = lists.num_candidates[chosen].mean(axis=0).round().astype(int).tolist()
+    return [
+        {"model": source, "metric": CANDIDATE_RECALL, "k": k, "slice": name, "value": i.value, "low": i.low, "high": i.high,
+         "num": int(chosen.sum()), "against": None}
+        for source, k, i in zip((*SOURCES, ALL_SOURCES), lengths, intervals, strict=True)
+    ]  # fmt: skip
 
 
 def headline(rows: pd.DataFrame) -> dict[str, object]:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from attune.recommend.batch import Batch
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats
-from attune.recommend.ranking import Ranked, Ranker
+from attune.recommend.ranking import Ranker, Scored
 from attune.recommend.rerank import Rules
-from attune.recommend.retrieval import allowed_scores, best, retrieve
+from attune.recommend.retrieval import Candidates, allowed_scores, best
 from attune.recommend.sources import NOT_PROPOSED, Source, popular
 from attune.recommend.spread import over_blocks
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 BLEND, ALL_SOURCES = "blend", "candidates"
 _SCHEMA = (
-    "user_id string, known boolean, num_relevant int, num_new int, model string, items array<int>, hits array<int>"
+    "user_id string, known boolean, num_relevant int, num_new int, model string, items array<int>, hits array<int>, "
+    "num_candidates array<int>, num_met array<int>"
 )
 
-# Shape legend: U users, B users of a block, L places of a list.
+# Shape legend: U users, B users of a block, N items, L places of a list, S sources.
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Lists:
     num_new: NDArray[np.int64]  # [U]; of these, the items that nobody had acted on before the cut-off
     items: Mapping[str, NDArray[np.int64]]  # by model [U, L]; -1 where a list is shorter
     hits: Mapping[str, NDArray[np.int64]]  # by model [U, L]; 1 where the item is relevant
+    num_candidates: NDArray[np.int64] | None = None  # [U, S + 1]; of each source and, last, of all; None without blend
+    num_met: NDArray[np.int64] | None = None  # [U, S + 1]; of these, the relevant ones
 
     def of_new_items(self, is_new: NDArray[np.bool_]) -> "Lists":
         """The same lists where only new items [N] are what users look for."""
@@ -65,15 +68,14 @@ def measured_lists(
     """
 
     def make():  # type: ignore[no-untyped-def]
-        by_name = {BLEND: rules or Rules()}
-        by_name |= {f"{BLEND} without {name}": others for name, others in by_name[BLEND].without_each().items()}
-        rankers = {name: Ranker(model, quotas, repeat, own) for name, own in by_name.items()} if model else {}
-        return lambda catalogue, batch: list_rows(catalogue, batch, sources, length, repeat, rankers)
+        ranker = Ranker(model, quotas, repeat, rules) if model else None
+        return lambda catalogue, batch: list_rows(catalogue, batch, sources, length, repeat, ranker)
 
     collected: pd.DataFrame = over_blocks(rows, catalogue, make, _SCHEMA).toPandas()  # type: ignore[assignment]
     found = collected.sort_values("user_id")
     by_model = {name: part for name, part in found.groupby("model")}
     one = next(iter(by_model.values()), found)
+    blend = by_model.get(BLEND)
     return Lists(
         user_ids=one["user_id"].to_numpy(object),
         known=one["known"].to_numpy(bool),
@@ -81,66 +83,49 @@ def measured_lists(
         num_new=one["num_new"].to_numpy(np.int64),
         items={name: np.stack(part["items"].to_numpy()) for name, part in by_model.items()},
         hits={name: np.stack(part["hits"].to_numpy()) for name, part in by_model.items()},
+        num_candidates=None if blend is None else np.stack(blend["num_candidates"].to_numpy()),
+        num_met=None if blend is None else np.stack(blend["num_met"].to_numpy()),
     )
 
 
 def list_rows(
-    catalogue: Catalogue,
-    batch: Batch,
-    sources: Mapping[str, Source],
-    length: int,
-    repeat: bool,
-    rankers: Mapping[str, Ranker],
+    catalogue: Catalogue, batch: Batch, sources: Mapping[str, Source], length: int, repeat: bool, ranker: Ranker | None
 ) -> pd.DataFrame:
     """Each model's list for each user of a block. Grain: user and model."""
     popular_scores = allowed_scores(catalogue, batch, repeat, {"popular": popular})["popular"]
     scores = allowed_scores(catalogue, batch, repeat, sources)
     lists = {name: _filled_list(values, popular_scores, length) for name, values in scores.items()}
-    lists |= {name: _places(ranker.rank(catalogue, batch, length), length) for name, ranker in rankers.items()}
     relevant = _relevant(batch, repeat)
+    found: dict[str, list[NDArray[np.int32]]] = {}
+    if ranker is not None:
+        scored = ranker.score(catalogue, batch)
+        others = {f"{BLEND} without {name}": rules for name, rules in ranker.rules.without_each().items()}
+        for name, rules in {BLEND: ranker.rules, **others}.items():
+            lists[name] = _places(scored, ranker.order(catalogue, batch, scored, rules, length), length)
+        num, met = found_by_source(scored.candidates, relevant)
+        found = {"num_candidates": list(num), "num_met": list(met)}
     known, num_relevant = np.diff(batch.weights.indptr) > 0, relevant.sum(axis=1)
     num_new = relevant[:, catalogue.is_new].sum(axis=1)
+    nothing = {"num_candidates": None, "num_met": None}
     frames = []
     for name, items in lists.items():
         hits = np.take_along_axis(relevant, np.maximum(items, 0), axis=1) & (items >= 0)
         frames.append(
             pd.DataFrame(
                 {"user_id": batch.user_ids, "known": known, "num_relevant": num_relevant, "num_new": num_new, "model": name,
-                 "items": list(items), "hits": list(hits.astype(np.int32))}
+                 "items": list(items), "hits": list(hits.astype(np.int32)), **(found if name == BLEND else nothing)}
             )[num_relevant > 0]
         )  # fmt: skip
     return pd.concat(frames)
 
 
-def candidate_recall(rows: "DataFrame", catalogue: Catalogue, quotas: Mapping[str, int], repeat: bool) -> pd.DataFrame:
-    """What the ranking model gets to choose from: columns user_id, known, source, num and recall. Grain: user and source.
-
-    ``num`` counts the candidates of a source, ``recall`` is the share of the user's relevant items among them;
-    source ``candidates`` stands for all of them together. Users without relevant items are left out.
-    """
-
-    def make():  # type: ignore[no-untyped-def]
-        return lambda catalogue, batch: recall_of_block(catalogue, batch, quotas, repeat)
-
-    schema = "user_id string, known boolean, source string, num int, recall double"
-    found: pd.DataFrame = over_blocks(rows, catalogue, make, schema).toPandas()  # type: ignore[assignment]
-    return found.sort_values(["source", "user_id"], ignore_index=True)
-
-
-def recall_of_block(catalogue: Catalogue, batch: Batch, quotas: Mapping[str, int], repeat: bool) -> pd.DataFrame:
-    """``candidate_recall`` of a block of users."""
-    candidates, relevant = retrieve(catalogue, batch, quotas, repeat), _relevant(batch, repeat)
-    num_relevant, known = relevant.sum(axis=1), np.diff(batch.weights.indptr) > 0
-    hit = relevant[candidates.users, candidates.items]
-    masks = {name: candidates.proposed[:, place] for place, name in enumerate(candidates.sources)}
-    frames = []
-    for name, mask in {**masks, ALL_SOURCES: np.ones(len(hit), bool)}.items():
-        num = np.bincount(candidates.users[mask], minlength=len(batch))
-        hits = np.bincount(candidates.users[mask & hit], minlength=len(batch))
-        columns = {"user_id": batch.user_ids, "known": known, "source": name, "num": num.astype(np.int32)}
-        measured = num_relevant > 0
-        frames.append(pd.DataFrame({**columns, "recall": hits / np.maximum(num_relevant, 1)})[measured])
-    return pd.concat(frames)
+def found_by_source(candidates: Candidates, relevant: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Candidates of each source and, last, of all together, and how many of them are relevant, by user: [B, S + 1] each."""
+    users, hit = candidates.users, relevant[candidates.users, candidates.items]
+    masks = [*candidates.proposed.T, np.ones(len(users), bool)]
+    num = [np.bincount(users[mask], minlength=len(relevant)) for mask in masks]
+    met = [np.bincount(users[mask & hit], minlength=len(relevant)) for mask in masks]
+    return np.stack(num, axis=1).astype(np.int32), np.stack(met, axis=1).astype(np.int32)
 
 
 def _relevant(batch: Batch, repeat: bool) -> NDArray[np.bool_]:
@@ -160,10 +145,10 @@ def _filled_list(scores: Floats, popular_scores: Floats, length: int) -> NDArray
     return _padded(chosen, length)
 
 
-def _places(ranked: Ranked, length: int) -> NDArray[np.int64]:
-    items = np.full((len(ranked.order), length), -1, np.int64)
-    for user, positions in enumerate(ranked.order):
-        items[user, : len(positions)] = ranked.candidates.items[positions]
+def _places(scored: Scored, order: list[NDArray[np.int64]], length: int) -> NDArray[np.int64]:
+    items = np.full((len(order), length), -1, np.int64)
+    for user, positions in enumerate(order):
+        items[user, : len(positions)] = scored.candidates.items[positions]
     return items
 
 

@@ -80,9 +80,15 @@ def approximate_index(
 def nearest(queries: "DataFrame", index: Index, k: int, key: str = "id", vector: str = "features") -> "DataFrame":
     """Columns ``key``, ``items`` (positions in the index, best first) and ``scores`` (inner products). Grain: as queries.
 
-    A row without a vector gets no items. Raises InputError, when the frame is computed, for a vector of another width.
+    A row without a vector gets no items. Raises InputError for columns that are not there and, when the frame is computed, for a
+    vector of another width.
     """
-    kind = dict(queries.dtypes)[key]
+    kinds = dict(queries.dtypes)
+    if missing := [name for name in (key, vector) if name not in kinds]:
+        raise InputError(
+            f"queries have no column {' or '.join(missing)}: name theirs, of {', '.join(kinds)}, by key and vector"
+        )
+    kind = kinds[key]
 
     def run(batches: "Iterable[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         opened = index.open()

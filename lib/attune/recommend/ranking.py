@@ -14,7 +14,7 @@ from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats, first_level
 from attune.recommend.pair_features import Matrix, pair_features
 from attune.recommend.reasons import Pair, Reason, reasons, removals
-from attune.recommend.rerank import Rules, reordered
+from attune.recommend.rerank import Reranker, Rules
 from attune.recommend.retrieval import Candidates, retrieve
 
 _ONE_THREAD = {"num_threads": 1}
@@ -24,12 +24,18 @@ _ONE_THREAD = {"num_threads": 1}
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """Candidates of a block with their scores; ``order`` holds each user's best, as positions among the candidates."""
+class Scored:
+    """Candidates of a block with their scores."""
 
     candidates: Candidates
     matrix: Matrix
     scores: NDArray[np.float64]  # [M]
+
+
+@dataclass(frozen=True)
+class Ranked(Scored):
+    """``order`` holds each user's best, as positions among the candidates."""
+
     order: list[NDArray[np.int64]]  # [B] lists, best first
 
 
@@ -47,12 +53,24 @@ class Ranker:
         self._removals = removals(model.columns)
 
     def rank(self, catalogue: Catalogue, batch: Batch, top_n: int) -> Ranked:
-        """The ``top_n`` best candidates of each user by the rules; without history lists are spread over categories instead."""
+        """The ``top_n`` best candidates of each user by the rules."""
+        scored = self.score(catalogue, batch)
+        order = self.order(catalogue, batch, scored, self.rules, top_n)
+        return Ranked(scored.candidates, scored.matrix, scored.scores, order)
+
+    def score(self, catalogue: Catalogue, batch: Batch) -> Scored:
+        """What the model makes of each candidate."""
         candidates = retrieve(catalogue, batch, self.quotas, self.repeat)
         matrix = pair_features(catalogue, batch, candidates)
         scores = np.zeros(len(candidates.users))
         if len(scores):
             scores = np.asarray(self._booster.predict(matrix.select(self.model.columns), **_ONE_THREAD))
+        return Scored(candidates, matrix, scores)
+
+    @staticmethod
+    def order(catalogue: Catalogue, batch: Batch, scored: Scored, rules: Rules, top_n: int) -> list[NDArray[np.int64]]:
+        """Positions of the best candidates of each user; without history lists are spread over categories, not by rules."""
+        candidates, scores, reranker = scored.candidates, scored.scores, Reranker(catalogue, rules)
         bounds = np.searchsorted(candidates.users, np.arange(len(batch) + 1))
         without_history = np.diff(batch.weights.indptr) == 0
         order = []
@@ -62,9 +80,9 @@ class Ranker:
                 best = best[spread_over_groups(_first_levels(catalogue, candidates.items[best]), top_n)]
             else:
                 own = slice(start, stop)
-                best = start + reordered(catalogue, candidates.items[own], scores[own], self.rules, top_n)
+                best = start + reranker.order(candidates.items[own], scores[own], top_n)
             order.append(best[:top_n])
-        return Ranked(candidates, matrix, scores, order)
+        return order
 
     def recommend(self, catalogue: Catalogue, batch: Batch, top_n: int) -> pd.DataFrame:
         """Rows of table recommendations but for as_of. Grain: user and rank."""

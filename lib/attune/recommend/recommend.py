@@ -31,22 +31,23 @@ def recommend(inputs: Inputs, settings: Config, store: ModelStore, cutoff: dt.da
     """Table recommendations as of a date: top-N of each user with history, and for strangers of each region and of none.
 
     A context, in which the frame can be written; what is kept in memory for it is freed at its end. Raises InputError
-    where no ranker was trained or its folder is damaged.
+    where no ranker was trained or its folder is damaged, SettingsError where a rule or ``offer`` does not fit the items.
     """
     from pyspark.sql import functions as F
 
     rec = settings.recommend
     model = read_model(store.latest("ranker"))
+    quotas, repeat, top_n = rec.num_candidates, rec.repeat, rec.top_n
     snapshot = ready_to_rank(inputs, settings, model, cutoff)
-    rows = snapshot.rows.unionByName(strangers(snapshot.rows, snapshot.catalogue.regions))
-    quotas, repeat, top_n, rules = rec.num_candidates, rec.repeat, rec.top_n, Rules(**rec.rerank.model_dump())
-
-    def make() -> Callable[[Catalogue, Batch], pd.DataFrame]:
-        ranker = Ranker(model, quotas, repeat, rules)
-        return lambda catalogue, batch: ranker.recommend(catalogue, batch, top_n)
-
-    found = over_blocks(rows, snapshot.catalogue, make, _SCHEMA)
     try:
+        rules = Rules.of(rec.rerank, snapshot.catalogue.categories)
+
+        def make() -> Callable[[Catalogue, Batch], pd.DataFrame]:
+            ranker = Ranker(model, quotas, repeat, rules)
+            return lambda catalogue, batch: ranker.recommend(catalogue, batch, top_n)
+
+        rows = snapshot.rows.unionByName(strangers(snapshot.rows, snapshot.catalogue.regions))
+        found = over_blocks(rows, snapshot.catalogue, make, _SCHEMA)
         yield conform(found.withColumn("as_of", F.lit(cutoff)), "recommendations")
     finally:
         snapshot.close()

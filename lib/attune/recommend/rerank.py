@@ -3,14 +3,18 @@
 What each costs is measured: ``evaluate`` ranks the held-out users with and without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attune.errors import SettingsError, nearest
 from attune.recommend.catalogue import Catalogue, Floats, first_level
+
+if TYPE_CHECKING:
+    from attune.config import Rerank
 
 _POOL = 10
 """Candidates that rules choose from, for each place of the list: what lies far below the best is no choice."""
@@ -32,40 +36,60 @@ class Rules:
         names = [name for name in ("diversity", "max_per_category", "boosts") if getattr(self, name)]
         return {name: replace(self, **{name: getattr(nothing, name)}) for name in names}
 
+    @classmethod
+    def of(cls, settings: "Rerank", categories: Sequence[str]) -> "Rules":
+        """The rules that settings ask for. Raises SettingsError where a boost names no category of the catalogue."""
+        for path in settings.boosts:
+            if not any(_begins(category, path) for category in categories):
+                raise SettingsError(
+                    f"recommend.rerank.boosts: no item has category {path!r} or one below it{nearest(path, categories)}"
+                )
+        return cls(**settings.model_dump())
 
-def reordered(
-    catalogue: Catalogue, items: NDArray[np.int64], scores: NDArray[np.float64], rules: Rules, top_n: int
-) -> NDArray[np.int64]:
-    """Positions of a user's ``top_n`` best candidates [M], best first.
 
-    Variety is maximal marginal relevance (Carbonell and Goldstein 1998): each place goes to the highest
-    ``(1 - diversity) * score / best score - diversity * likeness``, likeness being the highest cosine of the text vectors to
-    an item above; without vectors items of one category are alike.
-    """
-    boosted = scores * _factors(catalogue, tuple(rules.boosts.items()))[items] if rules.boosts else scores
-    order = np.argsort(-boosted, kind="stable")
-    pool = order[: _POOL * top_n]
-    if not (rules.diversity or rules.max_per_category) or len(pool) < 2:
-        return order[:top_n]
-    relevance = boosted[pool] / max(float(boosted[pool[0]]), 1e-12)
-    alike = _likeness(catalogue, items[pool])
-    groups = _first_levels(catalogue)[items[pool]]
-    nearest, counts = np.zeros(len(pool)), np.zeros(int(groups.max()) + 1, np.int64)
-    free = np.ones(len(pool), bool)
-    chosen: list[int] = []
-    while len(chosen) < min(top_n, len(pool)):
-        allowed = free
-        if rules.max_per_category:
-            allowed = free & ((groups < 0) | (counts[groups] < rules.max_per_category))
-            allowed = allowed if allowed.any() else free
-        value = (1 - rules.diversity) * relevance - rules.diversity * nearest
-        best = int(np.where(allowed, value, -np.inf).argmax())
-        chosen.append(best)
-        free[best] = False
-        if groups[best] >= 0:
-            counts[groups[best]] += 1
-        nearest = np.maximum(nearest, alike[best])
-    return pool[chosen]
+class Reranker:
+    """Rules made ready for the items of a catalogue."""
+
+    def __init__(self, catalogue: Catalogue, rules: Rules) -> None:
+        self._catalogue, self._rules = catalogue, rules
+        levels = {name: number for number, name in enumerate(dict.fromkeys(map(first_level, catalogue.categories)))}
+        of_category = [*(levels[first_level(path)] for path in catalogue.categories), -1]
+        self._groups = np.array(of_category, np.int64)[catalogue.category]
+        self._num_groups = len(levels)
+        self._factors = _factors(catalogue.categories, rules.boosts)[catalogue.category]
+
+    def order(self, items: NDArray[np.int64], scores: NDArray[np.float64], top_n: int) -> NDArray[np.int64]:
+        """Positions of a user's ``top_n`` best candidates [M], best first.
+
+        Variety is maximal marginal relevance (Carbonell and Goldstein 1998): each place goes to the highest
+        ``(1 - diversity) * score / best score - diversity * likeness``, likeness being the highest cosine of the text vectors
+        to an item above; without vectors items of one category are alike.
+        """
+        rules, boosted = self._rules, scores * self._factors[items]
+        order = np.argsort(-boosted, kind="stable")
+        pool = order[: _POOL * top_n]
+        if not (rules.diversity or rules.max_per_category) or len(pool) < 2:
+            return order[:top_n]
+        relevance = boosted[pool] / max(float(boosted[pool[0]]), 1e-12)
+        alike = _likeness(self._catalogue, items[pool])
+        groups = self._groups[items[pool]]
+        closest, counts = np.zeros(len(pool)), np.zeros(self._num_groups, np.int64)
+        free = np.ones(len(pool), bool)
+        chosen: list[int] = []
+        while len(chosen) < min(top_n, len(pool)):
+            allowed = free
+            if rules.max_per_category:
+                full = np.flatnonzero(counts >= rules.max_per_category)
+                within = free & ~np.isin(groups, full)
+                allowed = within if within.any() else free
+            value = (1 - rules.diversity) * relevance - rules.diversity * closest
+            best = int(np.where(allowed, value, -np.inf).argmax())
+            chosen.append(best)
+            free[best] = False
+            if groups[best] >= 0:
+                counts[groups[best]] += 1
+            closest = np.maximum(closest, alike[best])
+        return pool[chosen]
 
 
 def _likeness(catalogue: Catalogue, items: NDArray[np.int64]) -> Floats:
@@ -77,33 +101,17 @@ def _likeness(catalogue: Catalogue, items: NDArray[np.int64]) -> Floats:
     return ((category[:, None] == category) & (category >= 0)).astype(np.float32)
 
 
-def _first_levels(catalogue: Catalogue) -> NDArray[np.int64]:
-    """Number of the first level of each item's category [N], -1 where unknown."""
-    return _levels_of(tuple(catalogue.categories))[catalogue.category]
-
-
-@lru_cache(maxsize=4)
-def _levels_of(categories: tuple[str, ...]) -> NDArray[np.int64]:
-    """Number of the first level of each category, and -1 at the end."""
-    names = {name: number for number, name in enumerate(dict.fromkeys(map(first_level, categories)))}
-    return np.array([*(names[first_level(path)] for path in categories), -1], np.int64)
-
-
-def _factors(catalogue: Catalogue, boosts: tuple[tuple[str, float], ...]) -> NDArray[np.float64]:
-    """Factor of the score of each item [N]."""
-    return _factors_of(tuple(catalogue.categories), boosts)[catalogue.category]
-
-
-@lru_cache(maxsize=4)
-def _factors_of(categories: tuple[str, ...], boosts: tuple[tuple[str, float], ...]) -> NDArray[np.float64]:
+def _factors(categories: Sequence[str], boosts: Mapping[str, float]) -> NDArray[np.float64]:
     """Factor of each category, that of the longest beginning which is named; and 1 at the end."""
-    by_path = {tuple(_steps(path)): factor for path, factor in boosts}
+    longest_first = sorted(boosts.items(), key=lambda boost: -len(_steps(boost[0])))
+    found = [next((factor for path, factor in longest_first if _begins(own, path)), 1.0) for own in categories]
+    return np.array([*found, 1.0])
 
-    def factor(path: str) -> float:
-        steps = _steps(path)
-        return next((by_path[own] for n in range(len(steps), 0, -1) if (own := tuple(steps[:n])) in by_path), 1.0)
 
-    return np.array([*map(factor, categories), 1.0])
+def _begins(category: str, path: str) -> bool:
+    """Whether a category is a path or lies below it."""
+    steps = _steps(path)
+    return _steps(category)[: len(steps)] == steps
 
 
 def _steps(path: str) -> list[str]:

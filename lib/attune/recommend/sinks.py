@@ -2,6 +2,8 @@
 
 import datetime as dt
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attune.config import Sink
@@ -9,42 +11,65 @@ from attune.errors import InputError
 from attune.secrets import REFERENCE, read_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.sql import DataFrame
 
 _NO_LISTS = ("jdbc", "csv")
 """Formats without lists: sources and reasons are written with | between them."""
 
 
-def write_sinks(recommendations: "DataFrame", sinks: "Sequence[Sink]", as_of: dt.date) -> list[dict[str, object]]:
-    """Write published recommendations to each sink, in order, and tell where.
+@dataclass(frozen=True)
+class Target:
+    """A sink with its secrets and the date filled in."""
 
-    ``{as_of}`` in a path or an option stands for the date. Raises SettingsError for a secret that is not there, InputError
-    for a sink that cannot be written to; those before it are written.
+    setting: str
+    sink: Sink
+    path: str | None
+    options: Mapping[str, str]
+    secrets: tuple[str, ...]  # among the values of the options
+
+
+def find_targets(sinks: Sequence[Sink], as_of: dt.date) -> list[Target]:
+    """Sinks ready to be written to; ``{as_of}`` in a path or an option stands for the date.
+
+    To be called before anything is published: raises SettingsError for a secret that is not there.
+    """
+    targets = []
+    for number, sink in enumerate(sinks):
+        setting = f"recommend.sinks[{number}]"
+        secrets = {
+            name: read_secret(value, f"{setting}.options.{name}")
+            for name, value in sink.options.items()
+            if re.match(REFERENCE, value)
+        }
+        options = {name: value.replace("{as_of}", as_of.isoformat()) for name, value in sink.options.items()} | secrets
+        path = sink.path and sink.path.replace("{as_of}", as_of.isoformat())
+        targets.append(Target(setting, sink, path, options, tuple(secrets.values())))
+    return targets
+
+
+def write_to(recommendations: "DataFrame", targets: Sequence[Target]) -> list[dict[str, object]]:
+    """Write published recommendations to each target, in order, and tell where.
+
+    Raises InputError for a target that cannot be written to; those before it are written.
     """
     from py4j.protocol import Py4JError  # type: ignore[import-untyped]
     from pyspark.errors import PySparkException
 
     told: list[dict[str, object]] = []
-    for number, sink in enumerate(sinks):
-        setting = f"recommend.sinks[{number}]"
-        options = {
-            key: read_secret(value, f"{setting}.options.{key}") if re.match(REFERENCE, value) else _dated(value, as_of)
-            for key, value in sink.options.items()
-        }
+    for target in targets:
+        sink = target.sink
         frame = _without_lists(recommendations) if sink.format in _NO_LISTS else recommendations
-        writer = frame.write.format(sink.format).mode(sink.mode).options(**options)
-        path = None if sink.path is None else _dated(sink.path, as_of)
         try:
-            writer.save(path)
+            frame.write.format(sink.format).mode(sink.mode).options(**target.options).save(target.path)
         except (PySparkException, Py4JError) as error:
             raise InputError(
-                f"{setting}: Spark cannot write {sink.format} to {path or sink.options.get('url', 'it')}: "
-                f"{_first_line(error, options)}; mend format, path and options, or leave the sink out. "
+                f"{target.setting}: Spark cannot write {sink.format} to {target.path or sink.options.get('url', 'it')}: "
+                f"{_first_line(error, target.secrets)}; mend format, path and options, or leave the sink out. "
                 "The table recommendations is published"
             ) from None
-        told.append({"format": sink.format, "path": path, "table": options.get("dbtable"), "mode": sink.mode})
+        told.append(
+            {"format": sink.format, "path": target.path, "table": target.options.get("dbtable"), "mode": sink.mode}
+        )
     return told
 
 
@@ -54,13 +79,9 @@ def _without_lists(frame: "DataFrame") -> "DataFrame":
     return frame.withColumns({name: F.concat_ws("|", name) for name in ("sources", "reasons")})
 
 
-def _dated(text: str, as_of: dt.date) -> str:
-    return text.replace("{as_of}", as_of.isoformat())
-
-
-def _first_line(error: Exception, options: dict[str, str]) -> str:
-    """What Spark says, without the values of options: a driver may repeat a password."""
+def _first_line(error: Exception, secrets: Sequence[str]) -> str:
+    """What Spark says, without secrets, which a driver may repeat."""
     line = str(error).strip().partition("\n")[0]
-    for value in sorted(options.values(), key=len, reverse=True):
-        line = line.replace(value, "...")
+    for secret in secrets:
+        line = line.replace(secret, "...")
     return line[:300]

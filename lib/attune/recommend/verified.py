@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from attune.recommend.batch import Batch, without_items
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue
-from attune.recommend.ranking import Ranked, Ranker
+from attune.recommend.ranking import Ranker, Scored
 from attune.recommend.reasons import NO_REASON
 from attune.recommend.rerank import Rules
 from attune.recommend.spread import over_blocks
@@ -59,7 +59,7 @@ def verify_block(ranker: Ranker, catalogue: Catalogue, batch: Batch, top_n: int)
     places = np.flatnonzero(named >= 0)
     for start in range(0, len(places), max(1, len(batch))):
         part = places[start : start + len(batch)]
-        again = ranker.rank(catalogue, without_items(batch, users[part], named[part]), 0)
+        again = ranker.score(catalogue, without_items(batch, users[part], named[part]))
         is_lower[part] = _scores_of(again, items[part]) < ranked.scores[chosen[part]]
     return pd.DataFrame(
         {
@@ -71,9 +71,9 @@ def verify_block(ranker: Ranker, catalogue: Catalogue, batch: Batch, top_n: int)
     )
 
 
-def _scores_of(ranked: Ranked, items: NDArray[np.int64]) -> NDArray[np.float64]:
+def _scores_of(scored: Scored, items: NDArray[np.int64]) -> NDArray[np.float64]:
     """Score [C] of one item for each user of a block; minus infinity where it is no candidate."""
     found = np.full(len(items), -np.inf)
-    asked = ranked.candidates.items == items[ranked.candidates.users]
-    found[ranked.candidates.users[asked]] = ranked.scores[asked]
+    asked = scored.candidates.items == items[scored.candidates.users]
+    found[scored.candidates.users[asked]] = scored.scores[asked]
     return found
