@@ -98,3 +98,10 @@ def test_the_item_that_speaks_most_is_named() -> None:
     user = batch({"items": [LAMP, MUG], "weights": [1.0, 50.0], "ages": [1.0, 1.0], "recent": [1, 1]})
     assert because_of(Pair(CATALOGUE, user, 0, BULB)) == MUG
     assert because_of(Pair(CATALOGUE, USERS, 1, BULB)) is None
+
+
+def test_reasons_tell_the_history_that_they_rest_on() -> None:
+    (interest,) = reasons(Pair(CATALOGUE, USERS, 0, BULB), falls("pair_category_share"))
+    (together,) = reasons(Pair(CATALOGUE, USERS, 0, BULB), falls("covisit_score"))
+    (taste,) = reasons(Pair(CATALOGUE, USERS, 0, BULB), falls("als_rank"))
+    assert (interest.items, together.items, taste.items) == ((LAMP,), (LAMP,), ())

@@ -60,12 +60,12 @@ def test_what_cannot_be_written_is_told_without_the_secret(lists: "DataFrame", m
     monkeypatch.setenv("DB_PASSWORD", "hunter2-in-the-dark")
     options = '{url: "jdbc:nobody://here", dbtable: lists, password: "env:DB_PASSWORD"}'
     given = sinks(f"{{format: jdbc, options: {options}}}")
-    with pytest.raises(InputError, match=r"recommend\.sinks\[0\]: Spark cannot write jdbc to jdbc:nobody") as error:
+    with pytest.raises(InputError, match=r"recommend\.sinks\.0: Spark cannot write jdbc to jdbc:nobody") as error:
         write_to(lists, find_targets(given, DAY))
     assert "hunter2" not in str(error.value)
     assert "recommendations is published" in str(error.value)
     monkeypatch.delenv("DB_PASSWORD")
-    with pytest.raises(SettingsError, match=r"sinks\[0\]\.options\.password: env:DB_PASSWORD is not set"):
+    with pytest.raises(SettingsError, match=r"sinks\.0\.options\.password: env:DB_PASSWORD is not set"):
         find_targets(given, DAY)  # before anything is published
 
 

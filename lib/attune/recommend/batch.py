@@ -67,15 +67,15 @@ def to_batch(rows: pd.DataFrame, num_items: int) -> Batch:
     )
 
 
-def without_items(batch: Batch, users: NDArray[np.int64], items: NDArray[np.int64]) -> Batch:
-    """Rows of a block, each without one item of its history: [C] places of users and items. Purchases stay."""
+def without_items(batch: Batch, users: NDArray[np.int64], items: Sequence[Sequence[int]]) -> Batch:
+    """Rows of a block [C], each without some items of its history. Purchases stay, and what is known of the user as a whole."""
+    removed = _places(pd.Series(list(items), dtype=object), batch.weights.shape[1])
 
     def kept(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
         taken = matrix[users]
-        lengths = np.diff(taken.indptr)
-        stays = taken.indices != np.repeat(items, lengths)
-        rows = np.repeat(np.arange(len(users)), lengths)[stays]
-        return sparse.csr_matrix((taken.data[stays], (rows, taken.indices[stays])), shape=taken.shape)
+        rows = np.repeat(np.arange(len(users)), np.diff(taken.indptr))
+        stays = values_at(removed, rows, taken.indices) == 0
+        return sparse.csr_matrix((taken.data[stays], (rows[stays], taken.indices[stays])), shape=taken.shape)
 
     return replace(
         batch,

@@ -35,6 +35,8 @@ BASELINES = ("popular", "als", "ease", "covisit", "text")
 CANDIDATE_RECALL = "candidate_recall"
 _CHOOSING_K = 10
 _WITHOUT = f"{BLEND} without "
+_START = r"^(\S+ \S+)"
+"""Of a reason: what it says, without what it names."""
 _USERS_OF_REASONS = 500
 """Users, sampled by seed, whose reasons are verified."""
 
@@ -93,7 +95,12 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
         "reasons": {
             "rows": len(why),
             "given": round(float((why["reason"] != NO_REASON).mean()), 4),
+            "from_history": round(float(why["from_history"].mean()), 4),
             "score_lower_without": round(float(why["is_lower"].mean()), 4),
+            "score_lower_without_by_text": {
+                text: [len(part), round(float(part["is_lower"].mean()), 4)]
+                for text, part in why.groupby(why["reason"].str.extract(_START)[0])
+            },
         },
         "seconds": round(time.monotonic() - began, 1),
     }

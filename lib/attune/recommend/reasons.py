@@ -26,7 +26,7 @@ class Reason(NamedTuple):
     """Why an item is offered."""
 
     text: str
-    item: int | None = None  # of the user's history, where the text names one
+    items: tuple[int, ...] = ()  # of the user's history, that it rests on; none where it rests on something else
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _chosen_with(pair: Pair, item: int | None) -> Reason | None:
     if item is None:
         return None
     start = "Bought together with" if pair.has_bought(item) else "Often chosen with"
-    return Reason(f"{start} {pair.title(item)}", item)
+    return Reason(f"{start} {pair.title(item)}", (item,))
 
 
 def _similar_taste(pair: Pair) -> Reason | None:
@@ -104,13 +104,13 @@ def _like(pair: Pair) -> Reason | None:
     item = int(others[cosine.argmax()])
     if cosine.max() < _SIMILAR_COSINE:
         return None
-    return Reason(f"Like {pair.title(item)} that you {'bought' if pair.has_bought(item) else 'viewed'}", item)
+    return Reason(f"Like {pair.title(item)} that you {'bought' if pair.has_bought(item) else 'viewed'}", (item,))
 
 
 def _again(pair: Pair) -> Reason | None:
     if pair.item not in pair.history:
         return None
-    return Reason("You bought it before" if pair.has_bought(pair.item) else "You looked at it before", pair.item)
+    return Reason("You bought it before" if pair.has_bought(pair.item) else "You looked at it before", (pair.item,))
 
 
 def _popular(pair: Pair) -> Reason | None:
@@ -135,10 +135,11 @@ def _is_among_the_first(values: Floats, item: int) -> bool:
 
 def _interest(pair: Pair) -> Reason | None:
     category = pair.catalogue.category[pair.item]
-    if category < 0 or not (pair.catalogue.category[pair.history] == category).any():
+    alike = pair.history[pair.catalogue.category[pair.history] == category]
+    if category < 0 or not len(alike):
         return None
     path = pair.catalogue.categories[category]
-    return Reason(f"Fits your interest in {path.split('>')[-1].strip() or first_level(path)}")
+    return Reason(f"Fits your interest in {path.split('>')[-1].strip() or first_level(path)}", tuple(alike.tolist()))
 
 
 def _rated(pair: Pair) -> Reason | None:

@@ -35,7 +35,7 @@ def find_targets(sinks: Sequence[Sink], as_of: dt.date) -> list[Target]:
     """
     targets = []
     for number, sink in enumerate(sinks):
-        setting = f"recommend.sinks[{number}]"
+        setting = f"recommend.sinks.{number}"
         secrets = {
             name: read_secret(value, f"{setting}.options.{name}")
             for name, value in sink.options.items()

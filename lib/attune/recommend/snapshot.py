@@ -164,7 +164,7 @@ def _described(items: "DataFrame", columns: tuple[str, ...], offer: str | None) 
     except (AnalysisException, ParseException) as error:
         raise SettingsError(
             f"recommend.offer: {offer} is no condition on table items, which has {', '.join(items.columns)}: "
-            f"{str(error).strip().splitlines()[0][:200]}"
+            f"{str(error).strip().splitlines()[0].split('. ')[0][:200]}"
         ) from None
     return chosen
 

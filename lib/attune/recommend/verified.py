@@ -18,7 +18,7 @@ from attune.recommend.spread import over_blocks
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_SCHEMA = "user_id string, item_id string, reason string, is_lower boolean"
+_SCHEMA = "user_id string, item_id string, reason string, from_history boolean, is_lower boolean"
 
 # Shape legend: C recommended pairs of user and item.
 
@@ -34,9 +34,9 @@ def first_reasons(
 ) -> pd.DataFrame:
     """The first reason of each recommendation of some users, and whether the score is lower without it. Grain: user, item.
 
-    An item of the history that the reason names is taken out of the history, and candidates, features and score are made
-    anew; the item is lower, too, where no source proposes it any more. Where the reason names no item, the features that it
-    stands on are unknown. ``Chosen for you`` is no reason, hence not lower.
+    Where a reason rests on items of the history (``from_history``), these are taken out, and candidates, features and score
+    are made anew; an item is lower, too, where no source proposes it any more. Where it rests on something else, such as
+    popularity, the features of that are unknown instead. ``Chosen for you`` is no reason, hence not lower.
     """
 
     def make():  # type: ignore[no-untyped-def]
@@ -54,18 +54,19 @@ def verify_block(ranker: Ranker, catalogue: Catalogue, batch: Batch, top_n: int)
     first = [told[0] for told in ranker.reasons(catalogue, batch, ranked, chosen)]
     users, items = ranked.candidates.users[chosen], ranked.candidates.items[chosen]
     texts = np.array([reason.text for reason in first], object)
-    named = np.array([-1 if reason.item is None else reason.item for reason in first], np.int64)
+    from_history = np.array([bool(reason.items) for reason in first], bool)
     is_lower = texts != NO_REASON  # that the score falls without its features is what made it a reason
-    places = np.flatnonzero(named >= 0)
+    places = np.flatnonzero(from_history)
     for start in range(0, len(places), max(1, len(batch))):
         part = places[start : start + len(batch)]
-        again = ranker.score(catalogue, without_items(batch, users[part], named[part]))
+        again = ranker.score(catalogue, without_items(batch, users[part], [first[place].items for place in part]))
         is_lower[part] = _scores_of(again, items[part]) < ranked.scores[chosen[part]]
     return pd.DataFrame(
         {
             "user_id": batch.user_ids[users],
             "item_id": catalogue.item_ids[items],
             "reason": texts,
+            "from_history": from_history,
             "is_lower": is_lower.astype(bool),
         }
     )
