@@ -104,7 +104,7 @@ def test_blend_and_baselines_are_measured_on_the_same_users(
 ) -> None:
     result = evaluate(inputs, settings, store)
     rows = result.evaluation.toPandas()
-    assert result.metrics["reasons"]["score_lower_without"] >= 0.95
+    assert result.metrics["reasons"]["score_lower_without"] >= 0.95, result.metrics["reasons"]
     assert set(rows["slice"]) >= {"all", "known_users"}
     recall = rows[(rows["metric"] == "candidate_recall") & (rows["slice"] == "all")].set_index("model")["value"]
     assert set(recall.index) == {*SOURCES, "candidates"}

@@ -1,7 +1,7 @@
 """The final list of each user of a block: candidates in the ranking model's order, with sources and reasons."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attune.recommend.batch import Batch
+from attune.recommend.batch import Batch, without_items
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats, first_level
 from attune.recommend.pair_features import Matrix, pair_features
-from attune.recommend.reasons import Pair, Reason, reasons, removals
+from attune.recommend.reasons import MAX_REASONS, NO_REASON, Pair, Reason, reasons, removals
 from attune.recommend.rerank import Reranker, Rules
 from attune.recommend.retrieval import Candidates, retrieve
 
@@ -105,13 +105,60 @@ class Ranker:
     def reasons(
         self, catalogue: Catalogue, batch: Batch, ranked: Ranked, chosen: NDArray[np.int64]
     ) -> list[list[Reason]]:
-        """Reasons of some candidates, given by their positions, strongest first."""
+        """Reasons of some candidates, given by their positions, strongest first: three at most, and one at least.
+
+        The first is verified: where it rests on items of the history and the score does not fall without these, the next one
+        takes its place.
+        """
         falls = self._falls(ranked.matrix.select(self.model.columns)[chosen])
-        pairs = zip(ranked.candidates.users[chosen], ranked.candidates.items[chosen], strict=True)
-        return [
+        users, items = ranked.candidates.users[chosen], ranked.candidates.items[chosen]
+        found = [
             reasons(Pair(catalogue, batch, int(user), int(item)), falls[place])
-            for place, (user, item) in enumerate(pairs)
+            for place, (user, item) in enumerate(zip(users, items, strict=True))
         ]
+        unsure = np.array([place for place, told in enumerate(found) if told and told[0].items], np.int64)
+        while len(unsure):
+            removed = [found[place][0].items for place in unsure]
+            lower = (
+                self.scores_without(catalogue, batch, users[unsure], items[unsure], removed)
+                < ranked.scores[chosen[unsure]]
+            )
+            for place in unsure[~lower]:
+                del found[place][0]
+            unsure = np.array([place for place in unsure[~lower] if found[place] and found[place][0].items], np.int64)
+        return [told[:MAX_REASONS] or [Reason(NO_REASON)] for told in found]
+
+    def scores_without(
+        self,
+        catalogue: Catalogue,
+        batch: Batch,
+        users: NDArray[np.int64],
+        items: NDArray[np.int64],
+        removed: Sequence[tuple[int, ...]],
+    ) -> NDArray[np.float64]:
+        """Scores [C] of pairs where some items are taken out of the user's history: candidates and features are made anew.
+
+        Minus infinity where no source proposes the item any more. Each user and set of items is gone through once.
+        """
+        asked = list(zip(users.tolist(), removed, strict=True))
+        distinct = {key: number for number, key in enumerate(dict.fromkeys(asked))}
+        keys = list(distinct)
+        row = np.array([distinct[key] for key in asked], np.int64)
+        found = np.full(len(asked), -np.inf)
+        for start in range(0, len(keys), max(1, len(batch))):
+            part = keys[start : start + len(batch)]
+            less = without_items(batch, np.array([user for user, _ in part], np.int64), [gone for _, gone in part])
+            scored = self.score(catalogue, less)
+            score_of = dict(
+                zip(
+                    zip(scored.candidates.users + start, scored.candidates.items, strict=True),
+                    scored.scores,
+                    strict=True,
+                )
+            )
+            for place in np.flatnonzero((row >= start) & (row < start + len(part))):
+                found[place] = score_of.get((row[place], items[place]), -np.inf)
+        return found
 
     def _falls(self, features: Floats) -> NDArray[np.float64]:
         """By how much the log odds [C, R] fall where the features that a kind of reason stands on are unknown."""

@@ -12,7 +12,8 @@ from attune.recommend.batch import Batch
 from attune.recommend.catalogue import Catalogue, Floats, first_level
 
 NO_REASON = "Chosen for you"
-_MAX_REASONS = 3
+"""What is told where nothing that holds lowers the score."""
+MAX_REASONS = 3
 _POPULAR_SHARE = 0.1
 """Share of the catalogue, from the top, that is called popular."""
 _SIMILAR_COSINE = 0.5
@@ -185,16 +186,16 @@ def removals(columns: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def reasons(pair: Pair, falls: Sequence[float] | Floats) -> list[Reason]:
-    """At most three reasons that hold for a pair, that whose removal lowers its score most first.
+    """Reasons that hold for a pair, that whose removal lowers its score most first.
 
-    ``falls`` [R]: by how much the score falls without the features of each kind of ``removals``. Where no reason that holds
-    lowers the score, the text says no more than that the item was chosen.
+    ``falls`` [R]: by how much the score falls without the features of each kind of ``removals``. None where no reason
+    that holds lowers the score.
     """
     found: list[Reason] = []
     for kind in np.argsort(-np.asarray(falls), kind="stable"):
-        if len(found) == _MAX_REASONS or falls[kind] <= 0:
+        if falls[kind] <= 0:
             break
         reason = _TOLD_BY[kind][1](pair)
         if reason is not None and reason.text not in [other.text for other in found]:
             found.append(reason)
-    return found or [Reason(NO_REASON)]
+    return found

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from attune.recommend.batch import Batch, without_items
+from attune.recommend.batch import Batch
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue
-from attune.recommend.ranking import Ranker, Scored
+from attune.recommend.ranking import Ranker
 from attune.recommend.reasons import NO_REASON
 from attune.recommend.rerank import Rules
 from attune.recommend.spread import over_blocks
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 _SCHEMA = "user_id string, item_id string, reason string, from_history boolean, is_lower boolean"
-
-# Shape legend: C recommended pairs of user and item.
 
 
 def first_reasons(
@@ -56,11 +53,9 @@ def verify_block(ranker: Ranker, catalogue: Catalogue, batch: Batch, top_n: int)
     texts = np.array([reason.text for reason in first], object)
     from_history = np.array([bool(reason.items) for reason in first], bool)
     is_lower = texts != NO_REASON  # that the score falls without its features is what made it a reason
-    places = np.flatnonzero(from_history)
-    for start in range(0, len(places), max(1, len(batch))):
-        part = places[start : start + len(batch)]
-        again = ranker.score(catalogue, without_items(batch, users[part], [first[place].items for place in part]))
-        is_lower[part] = _scores_of(again, items[part]) < ranked.scores[chosen[part]]
+    removed = [first[place].items for place in np.flatnonzero(from_history)]
+    without = ranker.scores_without(catalogue, batch, users[from_history], items[from_history], removed)
+    is_lower[from_history] = without < ranked.scores[chosen[from_history]]
     return pd.DataFrame(
         {
             "user_id": batch.user_ids[users],
@@ -70,11 +65,3 @@ def verify_block(ranker: Ranker, catalogue: Catalogue, batch: Batch, top_n: int)
             "is_lower": is_lower.astype(bool),
         }
     )
-
-
-def _scores_of(scored: Scored, items: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Score [C] of one item for each user of a block; minus infinity where it is no candidate."""
-    found = np.full(len(items), -np.inf)
-    asked = scored.candidates.items == items[scored.candidates.users]
-    found[scored.candidates.users[asked]] = scored.scores[asked]
-    return found
