@@ -31,7 +31,7 @@ import measured
 from attune import config
 from attune.evaluation.bootstrap import bootstrap_means
 from attune.evaluation.metrics import METRICS
-from attune.models.item_sequence import ItemSequenceModel
+from attune.models.item_sequence import CATALOGUE, ItemSequenceModel
 from attune.models.networks import read_network
 from attune.recommend.booster import Groups
 from attune.recommend.ease import item_weights
@@ -39,7 +39,7 @@ from attune.recommend.linear import LinearBlend, fit_linear, source_features
 from attune.recommend.retrieval import best
 from attune.recommend.sources import NOT_PROPOSED
 from attune.session import get_session
-from attune.training.next_item_model import CATALOGUE, train_next_item
+from attune.training.next_item_model import train_next_item
 
 PACKAGES = ("pyspark", "torch", "horovod", "petastorm", "scikit-learn")
 K, CANDIDATES, BLOCK = 10, 100, 1_000

@@ -500,7 +500,7 @@ class Ranker(Settings):
     max_users: Count
 
 
-SOURCE_NAMES = ("popular", "region", "category", "als", "ease", "covisit", "latest_visit", "text", "again")
+SOURCE_NAMES = ("popular", "region", "category", "als", "ease", "covisit", "next_item", "latest_visit", "text", "again")
 """Sources of candidates, see ``attune.recommend.sources``."""
 
 

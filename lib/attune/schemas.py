@@ -397,7 +397,7 @@ TABLES: dict[str, TableSchema] = {
             user_id string user; '*' is the list for anyone unknown, '*:REGION' for unknown users of a region
             rank int 1 is best
             item_id string item
-            score double ranking score; comparable within one user
+            score double probability that a user who acts on something new in a period of split.valid_days acts on this item
             sources array<string> candidate sources that proposed it
             reasons array<string> why, in words, strongest first
             as_of date first day not counted

@@ -1,10 +1,14 @@
 """The ranking model must learn what there is to learn, and be the same each time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
+from scipy.special import expit
 
 from attune.recommend.booster import Groups, RankingModel, TreeSettings, choose_rounds, fit_booster, read_model
+from attune.training.calibration import expected_calibration_error
 
 COLUMNS = ["signal", "noise"]
 TREES = TreeSettings(num_rounds=40, learning_rate=0.1, num_leaves=7, seed=3)
@@ -35,10 +39,10 @@ def test_same_seed_gives_the_same_trees() -> None:
 
 def test_rounds_are_chosen_on_users_aside_or_on_the_last_period() -> None:
     for earlier in ([], [made_up(60, 2)]):
-        rounds, curve = choose_rounds(earlier, made_up(60, 1), COLUMNS, TREES)
-        assert 1 <= rounds <= TREES.num_rounds
-        assert list(curve) == [10, 20, 30, 40]
-        assert max(curve.values()) > 0.8
+        chosen = choose_rounds(earlier, made_up(60, 1), COLUMNS, TREES)
+        assert 1 <= chosen.rounds <= TREES.num_rounds
+        assert list(chosen.ndcg_by_round) == [10, 20, 30, 40]
+        assert max(chosen.ndcg_by_round.values()) > 0.8
 
 
 def test_columns_are_put_in_order_and_holes_left_open() -> None:
@@ -59,3 +63,26 @@ def test_stored_model_scores_as_before(tmp_path: Path) -> None:
     assert loaded == model
     np.testing.assert_array_equal(loaded.booster().predict(groups.features), model.booster().predict(groups.features))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["features.json", "ranker.txt"]
+
+
+def test_probabilities_are_those_of_all_users_not_only_of_those_with_a_hit() -> None:
+    """Half of the users act on none of their candidates, whatever these look like; trees never see them."""
+    valid = made_up(400, 5)
+    of_row = np.repeat(np.arange(400) % 2 == 0, 20)
+    half = Groups(valid.features, np.where(of_row, valid.labels, 0).astype(np.int8), valid.sizes)
+    chosen = choose_rounds([made_up(400, 2)], half, COLUMNS, TREES)
+    booster = fit_booster(made_up(400, 2), COLUMNS, replace(TREES, num_rounds=chosen.rounds))
+    fresh = made_up(400, 6)
+    odds = np.asarray(booster.predict(fresh.features, raw_score=True))
+    slope, intercept = chosen.calibration
+    acted = np.where(of_row, fresh.labels, 0)
+    before, after = (expected_calibration_error(expit(o), acted) for o in (odds, slope * odds + intercept))
+    assert expit(slope * odds + intercept).mean() == pytest.approx(acted.mean(), abs=0.01)
+    assert after < before / 2
+
+
+def test_users_are_chosen_with_all_their_candidates() -> None:
+    groups = Groups(np.arange(5, dtype=np.float32)[:, None], np.array([0, 1, 0, 0, 1], np.int8), np.array([2, 2, 1]))
+    assert groups.has_hit.tolist() == [True, False, True]
+    some = groups.of_users(groups.has_hit)
+    assert (some.features[:, 0].tolist(), some.sizes.tolist()) == ([0, 1, 4], [2, 1])

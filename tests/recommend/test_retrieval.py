@@ -85,8 +85,12 @@ def test_candidates_that_users_chose_next_are_counted() -> None:
     relevant[0, [BULB, NOVELTY]] = relevant[1, MUG] = True
     num, met = found_by_source(retrieve(catalogue(), users, quotas(1), False), relevant)
     names = [*SOURCES, "candidates"]
-    assert dict(zip(names, num[0].tolist(), strict=True)) == dict.fromkeys(SOURCES, 1) | {"again": 0, "candidates": 3}
-    assert {name for name, n in zip(names, met[0], strict=True) if n} == {*SOURCES, "candidates"} - {"popular", "again"}
+    assert dict(zip(names, num[0].tolist(), strict=True)) == dict.fromkeys(SOURCES, 1) | {
+        "again": 0, "next_item": 0, "candidates": 3
+    }  # fmt: skip
+    assert {name for name, n in zip(names, met[0], strict=True) if n} == {*SOURCES, "candidates"} - {
+        "popular", "again", "next_item"
+    }  # fmt: skip
     assert met[0, -1] == 2
     assert (met[1, 0], met[1, -1]) == (1, 1)
 

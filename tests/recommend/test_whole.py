@@ -1,15 +1,20 @@
 """From the log to the lists: learn, recommend and measure on a shop whose right answers are known."""
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+import torch
 
 from attune import config
 from attune.errors import InputError, SettingsError
+from attune.models.item_sequence import CATALOGUE, ItemSequenceModel
+from attune.models.networks import write_network
 from attune.models.store import ModelStore
+from attune.recommend.booster import read_model
 from attune.recommend.evaluate import evaluate
 from attune.recommend.inputs import Inputs
 from attune.recommend.recommend import recommend
@@ -105,6 +110,10 @@ def test_blend_and_baselines_are_measured_on_the_same_users(
     result = evaluate(inputs, settings, store)
     rows = result.evaluation.toPandas()
     assert result.metrics["reasons"]["score_lower_without"] >= 0.95, result.metrics["reasons"]
+    calibration = result.metrics["calibration"]
+    assert calibration["num"] == 5 * result.metrics["users_measured"]
+    assert calibration["mean_score"] == pytest.approx(calibration["share_acted_on"], abs=0.1)
+    assert 0 < calibration["error"] < 0.15
     assert set(rows["slice"]) >= {"all", "known_users"}
     recall = rows[(rows["metric"] == "candidate_recall") & (rows["slice"] == "all")].set_index("model")["value"]
     assert set(recall.index) == {*SOURCES, "candidates"}
@@ -131,6 +140,34 @@ def test_blend_and_baselines_are_measured_on_the_same_users(
     assert result.metrics["blend_over_best"] == pytest.approx(
         value["blend"] / value[result.metrics["best_baseline"]], abs=0.2
     )
+
+
+def test_the_next_item_model_takes_part(inputs: Inputs, tmp_path: Path) -> None:
+    """A network with drawn weights: whether it helps is not asked, but whether it is heard, and by its version."""
+    torch.manual_seed(0)
+    ids = [name for name in shop.items()["item_id"] if name != "i0-new"]
+
+    def write(folder: Path) -> None:
+        write_network(ItemSequenceModel(len(ids), width=8, layers=1, heads=1, max_positions=20), None, 21, folder)
+        (folder / CATALOGUE).write_text(json.dumps(ids))
+
+    store = ModelStore(str(tmp_path))
+    for version in ("v1", "v2"):
+        store.save("next_item", version, write, {})
+    store.promote("next_item", "v1")
+    settings = config.load([], [*SMALL, "train.next_item.enabled=true"], str(AS_OF))
+    train_ranker(inputs, settings, store, "r1")
+    model = read_model(store.latest("ranker"))
+    assert model.next_item == "v1"
+    assert {"next_item_score", "next_item_rank"} < set(model.columns)
+    store.promote("next_item", "v2")
+    (store.folder("next_item", "v2") / CATALOGUE).unlink()
+    with recommend(inputs, settings, store, AS_OF) as frame:
+        proposed = frame.toPandas()["sources"].explode()
+    assert (proposed == "next_item").any(), "the version that the ranking was trained with"
+    (store.folder("next_item", "v1") / CATALOGUE).unlink()
+    with pytest.raises(InputError, match=r"v1/items\.json is missing"), recommend(inputs, settings, store, AS_OF):
+        pass
 
 
 def test_works_with_nothing_but_events(spark: "SparkSession", settings: config.Config, tmp_path: Path) -> None:

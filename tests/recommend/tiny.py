@@ -42,9 +42,12 @@ def catalogue(**changes: object) -> Catalogue:
 def batch(*users: dict[str, object], num_items: int = 4) -> Batch:
     """Users given by what differs from a user of whom nothing is known."""
     blank: dict[str, object] = {
-        "region": None, "items": None, "weights": None, "ages": None, "recent": None, "bought": None, "labels": None, "factors": None,
+        "region": None, "items": None, "weights": None, "ages": None, "first_ages": None, "recent": None, "bought": None, "labels": None, "factors": None,
     }  # fmt: skip
-    rows = [{"user_id": f"user {place}", **blank, **user} for place, user in enumerate(users)]
+    rows = [
+        {"user_id": f"user {place}", **blank, "first_ages": user.get("ages"), **user}
+        for place, user in enumerate(users)
+    ]
     return to_batch(pd.DataFrame(rows), num_items)
 
 

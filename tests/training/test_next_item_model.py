@@ -9,8 +9,9 @@ import pytest
 
 from attune import config
 from attune.errors import InputError
+from attune.models.item_sequence import CATALOGUE
 from attune.models.networks import read_network
-from attune.training.next_item_model import CATALOGUE, _catalogue, _rows, popularity, train_next_item, user_sequences
+from attune.training.next_item_model import _catalogue, _rows, popularity, train_next_item, user_sequences
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -17,6 +17,8 @@ from attune.errors import SettingsError
 from attune.models.network import Network
 
 INITIAL_STD = 0.02
+CATALOGUE = "items.json"
+"""In the folder of a stored model: ids of the items, in the order of their numbers, from 1."""
 
 
 class Block(nn.Module):

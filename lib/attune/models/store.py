@@ -76,6 +76,10 @@ class ModelStore:
         version = pointer.read_bytes().decode("utf-8", "replace").strip()
         if version not in self.versions(task):
             raise InputError(f"{pointer} names the version {version!r}, which is not there: write a stored one into it")
+        return self.verified(task, version)
+
+    def verified(self, task: str, version: str) -> Path:
+        """Folder of a version, verified. Raises InputError where it is damaged or absent."""
         folder = self.folder(task, version)
         verify(folder)
         return folder

@@ -19,12 +19,15 @@ USER_PREFIX = "user_"
 
 @dataclass(frozen=True)
 class Batch:
-    """Users of one block. The sparse matrices are [B, N]; ``weights``, ``ages`` and ``recent`` hold the same places."""
+    """Users of one block. The sparse matrices are [B, N]; ``weights``, ``ages``, ``first_ages`` and ``recent`` hold the same
+    places.
+    """
 
     user_ids: NDArray[np.object_]  # [B]
     region: NDArray[np.object_]  # [B]; None where unknown
     weights: sparse.csr_matrix  # decayed worth of the user's actions on the item
     ages: sparse.csr_matrix  # days since the last of them, at least a second's worth
+    first_ages: sparse.csr_matrix  # days since the first of them
     recent: sparse.csr_matrix  # 1 where that was in the user's latest visit
     bought: sparse.csr_matrix  # 1 where the item was bought
     factors: Floats | None  # [B, R]; NaN where the user has none
@@ -58,6 +61,7 @@ def to_batch(rows: pd.DataFrame, num_items: int) -> Batch:
         region=rows["region"].to_numpy(object),
         weights=history("weights", np.float32),
         ages=history("ages", np.float32),
+        first_ages=history("first_ages", np.float32),
         recent=history("recent", np.float32),
         bought=_places(rows["bought"], num_items),
         factors=_stacked(rows["factors"]) if "factors" in rows else None,
@@ -83,12 +87,19 @@ def without_items(batch: Batch, users: NDArray[np.int64], items: Sequence[Sequen
         region=batch.region[users],
         weights=kept(batch.weights),
         ages=kept(batch.ages),
+        first_ages=kept(batch.first_ages),
         recent=kept(batch.recent),
         bought=batch.bought[users],
         factors=None if batch.factors is None else batch.factors[users],
         features=batch.features[users],
         labels=batch.labels[users],
     )
+
+
+def to_find(batch: Batch, repeat: bool) -> NDArray[np.bool_]:
+    """Items [B, N] that each user goes on to act on, but for those left out of every list."""
+    relevant: NDArray[np.bool_] = batch.labels.toarray() > 0
+    return relevant if repeat else relevant & (batch.bought.toarray() == 0)
 
 
 def values_at(matrix: sparse.csr_matrix, users: NDArray, items: NDArray) -> Floats:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attune.recommend.catalogue import Floats
+from attune.training.calibration import fit_calibration
 
 if TYPE_CHECKING:
     import lightgbm
@@ -36,6 +37,18 @@ class Groups:
             if name in found:
                 features[:, target] = self.features[:, list(found).index(name)]
         return Groups(features, self.labels, self.sizes)
+
+    def of_users(self, chosen: NDArray[np.bool_]) -> "Groups":
+        """The candidates of some users [Q]."""
+        of_row = np.repeat(chosen, self.sizes)
+        return Groups(self.features[of_row], self.labels[of_row], self.sizes[chosen])
+
+    @property
+    def has_hit(self) -> NDArray[np.bool_]:
+        """Whether a user acted on any of his candidates [Q]; without, there is no order to learn."""
+        users = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        found: NDArray[np.bool_] = np.bincount(users, self.labels, len(self.sizes)) > 0
+        return found
 
 
 @dataclass(frozen=True)
@@ -89,6 +102,11 @@ class RankingModel:
     als: dict[str, Any]  # rank, reg and alpha chosen on the validation period
     popularity_half_life_days: float  # chosen on the validation period
     ease_regularisation: float | None = None  # chosen on the validation period; None: trained without EASE
+    next_item: str | None = None  # version of the next-item model; None: trained without one
+    calibration: tuple[float, float] = (
+        1.0,
+        0.0,
+    )  # slope and intercept that turn the trees' log odds into probabilities
 
     def booster(self) -> "lightgbm.Booster":
         """The model ready to score."""
@@ -106,7 +124,7 @@ class RankingModel:
 def read_model(folder: Path) -> RankingModel:
     """A stored ranking model; the folder has been verified by the store."""
     rest = json.loads((folder / _FEATURES_FILE).read_text(encoding="utf-8"))
-    rest["columns"] = tuple(rest["columns"])
+    rest |= {name: tuple(rest[name]) for name in ("columns", "calibration") if name in rest}
     return RankingModel((folder / _MODEL_FILE).read_text(encoding="utf-8"), **rest)
 
 
@@ -119,22 +137,31 @@ def joined(parts: list[Groups]) -> Groups:
     )
 
 
-def choose_rounds(
-    earlier: list[Groups], valid: Groups, columns: list[str], trees: TreeSettings
-) -> tuple[int, dict[int, float]]:
+@dataclass(frozen=True)
+class Chosen:
+    """What is chosen on users that trees did not learn from."""
+
+    rounds: int
+    calibration: tuple[float, float]  # slope and intercept, see RankingModel
+    ndcg_by_round: dict[int, float]  # every tenth value
+
+
+def choose_rounds(earlier: list[Groups], valid: Groups, columns: list[str], trees: TreeSettings) -> Chosen:
     """Number of boosting rounds with the best nDCG at 10 on the last period, having learned from the earlier ones.
 
     Without earlier periods a fifth of the users is kept aside instead. The curve is smoothed, since neighbouring rounds
-    differ by chance. Returns the number and every tenth value of the curve.
+    differ by chance. There the log odds are calibrated, too, on all users that are given, those without a hit included: the
+    trees learn only from users with one, and would promise too much.
     """
     import lightgbm
 
-    learn, check = (joined(earlier), valid) if earlier else _fifth_aside(valid)
+    learn, everyone = (joined(earlier), valid) if earlier else _fifth_aside(valid)
+    check = everyone.of_users(everyone.has_hit)
     data = lightgbm.Dataset(learn.features, learn.labels, group=learn.sizes, feature_name=columns)
     held_out = lightgbm.Dataset(check.features, check.labels, group=check.sizes, reference=data)
     curves: dict[str, dict[str, list[float]]] = {}
     parameters = {**_parameters(trees, len(learn.labels)), "metric": "ndcg", "eval_at": [10]}
-    lightgbm.train(
+    booster = lightgbm.train(
         parameters, data, trees.num_rounds, valid_sets=[held_out], valid_names=["valid"],
         callbacks=[lightgbm.record_evaluation(curves)],
     )  # fmt: skip
@@ -142,18 +169,18 @@ def choose_rounds(
     half = min(10, len(curve) // 4)
     padded = np.pad(curve, half, mode="edge")
     smooth = np.convolve(padded, np.full(2 * half + 1, 1 / (2 * half + 1)), mode="valid")
-    return int(smooth.argmax()) + 1, {i + 1: round(float(curve[i]), 5) for i in range(9, len(curve), 10)}
+    rounds = int(smooth.argmax()) + 1
+    odds = booster.predict(everyone.features, raw_score=True, num_iteration=rounds)
+    slope, intercept = fit_calibration(np.asarray(odds), everyone.labels)
+    # Trees that order nothing right would be turned around.
+    calibration = (slope, intercept) if slope > 0 else (1.0, 0.0)
+    return Chosen(rounds, calibration, {i + 1: round(float(curve[i]), 5) for i in range(9, len(curve), 10)})
 
 
 def _fifth_aside(groups: Groups) -> tuple[Groups, Groups]:
     """Every fifth user aside; the order of the users is that of their hashed ids, so this is a sample."""
     aside = np.arange(len(groups.sizes)) % 5 == 4
-    of_row = np.repeat(aside, groups.sizes)
-    if not aside.any():
-        return groups, groups
-    parts = (
-        (groups.features[of_row == side], groups.labels[of_row == side], groups.sizes[aside == side])
-        for side in (False, True)
-    )
-    learn, check = (Groups(*part) for part in parts)
-    return learn, check
+    has_hit = groups.has_hit
+    if not (aside & has_hit).any():
+        return groups.of_users(has_hit), groups
+    return groups.of_users(~aside & has_hit), groups.of_users(aside)

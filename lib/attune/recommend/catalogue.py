@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
+
+if TYPE_CHECKING:
+    from attune.recommend.next_item import NextItemScores
 
 Floats = NDArray[np.float32]
 
@@ -37,6 +40,7 @@ class Catalogue:
     linear: sparse.csr_matrix | None = None  # [N, N]; row: item acted on, column: item that it speaks for or against
     factors: Floats | None = None  # [N, R]; zero for items that were never acted on
     vectors: Floats | None = None  # [N, D]; length 1, or zero for items without text
+    next_item: "NextItemScores | None" = None  # what comes after the items that a user took
 
     def __len__(self) -> int:
         """Number of items."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from attune.config import Config
 from attune.errors import InputError
@@ -27,11 +28,12 @@ from attune.recommend.rerank import Rules
 from attune.recommend.sources import SOURCES
 from attune.recommend.verified import first_reasons
 from attune.tables import conform
+from attune.training.calibration import expected_calibration_error
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-BASELINES = ("popular", "als", "ease", "covisit", "text")
+BASELINES = ("popular", "als", "ease", "covisit", "next_item", "text")
 CANDIDATE_RECALL = "candidate_recall"
 _CHOOSING_K = 10
 _WITHOUT = f"{BLEND} without "
@@ -59,10 +61,11 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
     began = time.monotonic()
     rec = settings.recommend
     model = read_model(store.latest("ranker"))
-    snapshot = ready_to_rank(inputs, settings, model, settings.test_start, settings.as_of)
+    snapshot = ready_to_rank(inputs, settings, store, model, settings.test_start, settings.as_of)
     try:
         rules = Rules.of(rec.rerank, snapshot.catalogue.categories)
-        needed = {"text": snapshot.catalogue.vectors, "ease": snapshot.catalogue.linear}
+        built = snapshot.catalogue
+        needed = {"text": built.vectors, "ease": built.linear, "next_item": built.next_item}
         absent = {name for name, part in needed.items() if part is None}
         baselines = {name: SOURCES[name] for name in BASELINES if name not in absent}
         lists = measured_lists(
@@ -102,9 +105,27 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
                 for text, part in why.groupby(why["reason"].str.extract(_START)[0])
             },
         },
+        "calibration": calibration(lists, rec.top_n, model.calibration),
         "seconds": round(time.monotonic() - began, 1),
     }
     return Evaluated(conform(frame, "evaluation"), metrics)
+
+
+def calibration(lists: Lists, top_n: int, by: tuple[float, float]) -> dict[str, float]:
+    """How far the scores of what is shown are from the share that is acted on, see ``expected_calibration_error``.
+
+    ``error_before`` is that of the trees' own probabilities, before the calibration ``by`` slope and intercept.
+    """
+    assert lists.scores is not None
+    scores, hits = lists.scores[:, :top_n], lists.hits[BLEND][:, :top_n]
+    shown = np.isfinite(scores)
+    given, acted = scores[shown], hits[shown].astype(np.float64)
+    before = expit((logit(given) - by[1]) / by[0])
+    found = {
+        "num": len(given), "mean_score": given.mean(), "share_acted_on": acted.mean(),
+        "error": expected_calibration_error(given, acted), "error_before": expected_calibration_error(before, acted),
+    }  # fmt: skip
+    return {name: round(float(value), 5) for name, value in found.items()}
 
 
 def evaluation_rows(lists: Lists, catalogue: Catalogue, settings: Config) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from attune.recommend.batch import Batch, values_at
+from attune.recommend.batch import Batch, to_find, values_at
 from attune.recommend.booster import Groups
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.pair_features import pair_features
@@ -21,16 +21,16 @@ _SCHEMA = "user_id string, num int, columns array<string>, features binary, labe
 
 
 def labelled_candidates(
-    rows: "DataFrame", catalogue: Catalogue, quotas: Mapping[str, int], repeat: bool
+    rows: "DataFrame", catalogue: Catalogue, quotas: Mapping[str, int], repeat: bool, everyone: bool = False
 ) -> tuple[list[str], Groups]:
     """Candidates of users with labels, brought to the driver: one group a user, users in the order of their ids.
 
-    Users of whom no candidate is a label teach nothing and are left out. Takes 4 bytes a candidate and feature: 0.5 GB
-    for 10,000 users.
+    Users of whom no candidate is a label teach no order, and are left out but for ``everyone``: then all take part who act on
+    something that a list may hold. Takes 4 bytes a candidate and feature: 0.5 GB for 10,000 users.
     """
 
     def work(catalogue: Catalogue, batch: Batch) -> pd.DataFrame:
-        return group_rows(catalogue, batch, quotas, repeat)
+        return group_rows(catalogue, batch, quotas, repeat, everyone)
 
     collected: pd.DataFrame = over_blocks(rows, catalogue, lambda: work, _SCHEMA).toPandas()  # type: ignore[assignment]
     found = collected.sort_values("user_id")
@@ -44,15 +44,21 @@ def labelled_candidates(
     )
 
 
-def group_rows(catalogue: Catalogue, batch: Batch, quotas: Mapping[str, int], repeat: bool) -> pd.DataFrame:
-    """Features and labels of each user's candidates as bytes. Grain: one user with a label among the candidates."""
+def group_rows(
+    catalogue: Catalogue, batch: Batch, quotas: Mapping[str, int], repeat: bool, everyone: bool = False
+) -> pd.DataFrame:
+    """Features and labels of each user's candidates as bytes. Grain: one user with a label among the candidates.
+
+    With ``everyone`` one user with candidates, who acts on something that a list may hold.
+    """
     candidates = retrieve(catalogue, batch, quotas, repeat)
     matrix = pair_features(catalogue, batch, candidates)
     labels = values_at(batch.labels, candidates.users, candidates.items) > 0
     bounds = np.searchsorted(candidates.users, np.arange(len(batch) + 1))
+    acts = to_find(batch, repeat).any(axis=1) & everyone
     rows = []
     for user, (start, stop) in enumerate(pairwise(bounds)):
-        if labels[start:stop].any():
+        if labels[start:stop].any() or (acts[user] and stop > start):
             values = matrix.values[start:stop].tobytes(), labels[start:stop].astype(np.int8).tobytes()
             rows.append((batch.user_ids[user], stop - start, list(matrix.columns), *values))
     return pd.DataFrame(rows, columns=["user_id", "num", "columns", "features", "labels"])

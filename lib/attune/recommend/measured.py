@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attune.recommend.batch import Batch
+from attune.recommend.batch import Batch, to_find
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats
-from attune.recommend.ranking import Ranker, Scored
+from attune.recommend.ranking import Ranker
 from attune.recommend.rerank import Rules
 from attune.recommend.retrieval import Candidates, allowed_scores, best
 from attune.recommend.sources import NOT_PROPOSED, Source, popular
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BLEND, ALL_SOURCES = "blend", "candidates"
 _SCHEMA = (
     "user_id string, known boolean, num_relevant int, num_new int, model string, items array<int>, hits array<int>, "
-    "num_candidates array<int>, num_met array<int>"
+    "num_candidates array<int>, num_met array<int>, scores array<double>"
 )
 
 # Shape legend: U users, B users of a block, N items, L places of a list, S sources.
@@ -41,6 +41,9 @@ class Lists:
     hits: Mapping[str, NDArray[np.int64]]  # by model [U, L]; 1 where the item is relevant
     num_candidates: NDArray[np.int64] | None = None  # [U, S + 1]; of each source and, last, of all; None without blend
     num_met: NDArray[np.int64] | None = None  # [U, S + 1]; of these, the relevant ones
+    scores: NDArray[np.float64] | None = (
+        None  # [U, L]; of the blend's list; NaN where it is shorter; None without blend
+    )
 
     def of_new_items(self, is_new: NDArray[np.bool_]) -> "Lists":
         """The same lists where only new items [N] are what users look for."""
@@ -85,6 +88,7 @@ def measured_lists(
         hits={name: np.stack(part["hits"].to_numpy()) for name, part in by_model.items()},
         num_candidates=None if blend is None else np.stack(blend["num_candidates"].to_numpy()),
         num_met=None if blend is None else np.stack(blend["num_met"].to_numpy()),
+        scores=None if blend is None else np.stack(blend["scores"].to_numpy()),
     )
 
 
@@ -95,18 +99,21 @@ def list_rows(
     popular_scores = allowed_scores(catalogue, batch, repeat, {"popular": popular})["popular"]
     scores = allowed_scores(catalogue, batch, repeat, sources)
     lists = {name: _filled_list(values, popular_scores, length) for name, values in scores.items()}
-    relevant = _relevant(batch, repeat)
-    found: dict[str, list[NDArray[np.int32]]] = {}
+    relevant = to_find(batch, repeat)
+    found: dict[str, list[NDArray]] = {}
     if ranker is not None:
         scored = ranker.score(catalogue, batch)
         others = {f"{BLEND} without {name}": rules for name, rules in ranker.rules.without_each().items()}
         for name, rules in {BLEND: ranker.rules, **others}.items():
-            lists[name] = _places(scored, ranker.order(catalogue, batch, scored, rules, length), length)
+            order = ranker.order(catalogue, batch, scored, rules, length)
+            lists[name] = _places(scored.candidates.items, order, length, -1)
+            if name == BLEND:
+                scores_shown = _places(scored.scores, order, length, np.nan)
         num, met = found_by_source(scored.candidates, relevant)
-        found = {"num_candidates": list(num), "num_met": list(met)}
+        found = {"num_candidates": list(num), "num_met": list(met), "scores": list(scores_shown)}
     known, num_relevant = np.diff(batch.weights.indptr) > 0, relevant.sum(axis=1)
     num_new = relevant[:, catalogue.is_new].sum(axis=1)
-    nothing = {"num_candidates": None, "num_met": None}
+    nothing = {"num_candidates": None, "num_met": None, "scores": None}
     frames = []
     for name, items in lists.items():
         hits = np.take_along_axis(relevant, np.maximum(items, 0), axis=1) & (items >= 0)
@@ -128,12 +135,6 @@ def found_by_source(candidates: Candidates, relevant: NDArray[np.bool_]) -> tupl
     return np.stack(num, axis=1).astype(np.int32), np.stack(met, axis=1).astype(np.int32)
 
 
-def _relevant(batch: Batch, repeat: bool) -> NDArray[np.bool_]:
-    """Items [B, N] that each user goes on to act on, but for those left out."""
-    relevant: NDArray[np.bool_] = batch.labels.toarray() > 0
-    return relevant if repeat else relevant & (batch.bought.toarray() == 0)
-
-
 def _filled_list(scores: Floats, popular_scores: Floats, length: int) -> NDArray[np.int64]:
     """The best items by score, then by popularity where the score says nothing [B, length]; -1 where both end."""
     finite = np.where(np.isfinite(scores), scores, np.inf).min(axis=1, initial=np.inf)
@@ -145,11 +146,12 @@ def _filled_list(scores: Floats, popular_scores: Floats, length: int) -> NDArray
     return _padded(chosen, length)
 
 
-def _places(scored: Scored, order: list[NDArray[np.int64]], length: int) -> NDArray[np.int64]:
-    items = np.full((len(order), length), -1, np.int64)
+def _places(values: NDArray, order: list[NDArray[np.int64]], length: int, absent: float) -> NDArray:
+    """Values of candidates [M] at the places of each user's list [B, length], filled up where it is shorter."""
+    placed = np.full((len(order), length), absent, values.dtype)
     for user, positions in enumerate(order):
-        items[user, : len(positions)] = scored.candidates.items[positions]
-    return items
+        placed[user, : len(positions)] = values[positions]
+    return placed
 
 
 def _padded(items: NDArray[np.int64], length: int) -> NDArray[np.int64]:

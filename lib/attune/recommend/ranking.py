@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from attune.recommend.batch import Batch, without_items
 from attune.recommend.booster import RankingModel
@@ -59,12 +60,14 @@ class Ranker:
         return Ranked(scored.candidates, scored.matrix, scored.scores, order)
 
     def score(self, catalogue: Catalogue, batch: Batch) -> Scored:
-        """What the model makes of each candidate."""
+        """Probability of each candidate, see ``RankingModel``."""
         candidates = retrieve(catalogue, batch, self.quotas, self.repeat)
         matrix = pair_features(catalogue, batch, candidates)
         scores = np.zeros(len(candidates.users))
         if len(scores):
-            scores = np.asarray(self._booster.predict(matrix.select(self.model.columns), **_ONE_THREAD))
+            odds = self._booster.predict(matrix.select(self.model.columns), raw_score=True, **_ONE_THREAD)
+            slope, intercept = self.model.calibration
+            scores = expit(slope * np.asarray(odds) + intercept)
         return Scored(candidates, matrix, scores)
 
     @staticmethod

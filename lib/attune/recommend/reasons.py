@@ -92,6 +92,14 @@ def _chosen_with(pair: Pair, item: int | None) -> Reason | None:
     return Reason(f"{start} {pair.title(item)}", (item,))
 
 
+def _next(pair: Pair) -> Reason | None:
+    if not len(pair.history):
+        return None
+    ages = pair.batch.first_ages[pair.user, pair.history].toarray().ravel()
+    item = int(pair.history[ages.argmin()])
+    return Reason(f"Often chosen after {pair.title(item)}", (item,)) if item != pair.item else None
+
+
 def _similar_taste(pair: Pair) -> Reason | None:
     return Reason("Chosen by customers with a similar taste") if len(pair.history) else None
 
@@ -164,6 +172,7 @@ def _new(pair: Pair) -> Reason | None:
 _TOLD_BY: tuple[tuple[tuple[str, ...], Callable[[Pair], Reason | None]], ...] = (
     (("covisit_", "latest_visit_"), _together),
     (("ease_",), _speaks_for),
+    (("next_item_",), _next),
     (("als_",), _similar_taste),
     (("text_",), _like),
     (("again_", "pair_weight", "pair_days_since"), _again),

@@ -15,7 +15,7 @@ from attune.recommend.catalogue import Catalogue
 from attune.recommend.inputs import Inputs
 from attune.recommend.ranking import Ranker
 from attune.recommend.rerank import Rules
-from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors
+from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors, with_next_item
 from attune.recommend.spread import over_blocks
 from attune.recommend.users import strangers
 from attune.tables import conform
@@ -38,7 +38,7 @@ def recommend(inputs: Inputs, settings: Config, store: ModelStore, cutoff: dt.da
     rec = settings.recommend
     model = read_model(store.latest("ranker"))
     quotas, repeat, top_n = rec.num_candidates, rec.repeat, rec.top_n
-    snapshot = ready_to_rank(inputs, settings, model, cutoff)
+    snapshot = ready_to_rank(inputs, settings, store, model, cutoff)
     try:
         rules = Rules.of(rec.rerank, snapshot.catalogue.categories)
 
@@ -54,15 +54,22 @@ def recommend(inputs: Inputs, settings: Config, store: ModelStore, cutoff: dt.da
 
 
 def ready_to_rank(
-    inputs: Inputs, settings: Config, model: RankingModel, cutoff: dt.date, end: dt.date | None = None
+    inputs: Inputs,
+    settings: Config,
+    store: ModelStore,
+    model: RankingModel,
+    cutoff: dt.date,
+    end: dt.date | None = None,
 ) -> Snapshot:
     """The state as of a date with the choices that the model was trained with."""
     snapshot = take_snapshot(inputs, settings.recommend, cutoff, model.popularity_half_life_days, end)
-    return fitted(snapshot, model, settings)
+    return fitted(snapshot, model, settings, store)
 
 
-def fitted(snapshot: Snapshot, model: RankingModel, settings: Config) -> Snapshot:
+def fitted(snapshot: Snapshot, model: RankingModel, settings: Config, store: ModelStore) -> Snapshot:
     """The snapshot with what is learned from its interactions, by the settings that the model was trained with."""
     if model.ease_regularisation is not None:
         snapshot = with_ease(snapshot, model.ease_regularisation)
+    if model.next_item is not None:
+        snapshot = with_next_item(snapshot, store.verified("next_item", model.next_item))
     return with_factors(snapshot, AlsPoint(**model.als), settings.recommend, settings.seed)

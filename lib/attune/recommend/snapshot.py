@@ -2,6 +2,7 @@
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,6 +18,7 @@ from attune.recommend.covisit import neighbours
 from attune.recommend.ease import Together, linear_matrix, together
 from attune.recommend.inputs import Inputs
 from attune.recommend.interactions import acted_on, interactions, latest_items, regions
+from attune.recommend.next_item import NextItemScores
 from attune.recommend.popular import named, popularity, popularity_by_region
 from attune.recommend.users import add_factors, add_features, user_rows
 
@@ -107,6 +109,12 @@ def with_ease(snapshot: Snapshot, regularisation: float) -> Snapshot:
     """The snapshot with EASE's weights between items."""
     linear = linear_matrix(snapshot.together, regularisation)
     return replace(snapshot, catalogue=replace(snapshot.catalogue, linear=linear))
+
+
+def with_next_item(snapshot: Snapshot, folder: Path) -> Snapshot:
+    """The snapshot with a stored next-item model, whose folder has been verified."""
+    scores = NextItemScores.of(folder, snapshot.catalogue.item_ids)
+    return replace(snapshot, catalogue=replace(snapshot.catalogue, next_item=scores))
 
 
 def _together(latest: "DataFrame", user_index: "DataFrame", num_items: int, max_items: int) -> Together:

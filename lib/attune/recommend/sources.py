@@ -69,6 +69,13 @@ def ease(catalogue: Catalogue, batch: Batch) -> Floats:
     return _where_positive((batch.weights.sign() @ catalogue.linear).toarray())
 
 
+def next_item(catalogue: Catalogue, batch: Batch) -> Floats:
+    """Log probability by the next-item model that the user takes the item next, after those taken so far."""
+    if catalogue.next_item is None:
+        return np.full(batch.weights.shape, NOT_PROPOSED, np.float32)
+    return catalogue.next_item.log_probabilities(batch.first_ages)
+
+
 def latest_visit(catalogue: Catalogue, batch: Batch) -> Floats:
     """The same over the user's latest visit alone, unweighted."""
     return _through_neighbours(batch.recent, catalogue)
@@ -99,6 +106,7 @@ SOURCES: dict[str, Source] = {
     "als": als,
     "ease": ease,
     "covisit": covisit,
+    "next_item": next_item,
     "latest_visit": latest_visit,
     "text": text,
     "again": again,

@@ -19,7 +19,7 @@ from attune.recommend.inputs import Inputs
 from attune.recommend.measured import measured_lists
 from attune.recommend.popular import named
 from attune.recommend.recommend import fitted
-from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors
+from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors, with_next_item
 from attune.recommend.sources import Source, als, by_popularity, ease, popular_by
 
 TASK = "ranker"
@@ -43,25 +43,27 @@ def train_ranker(
     """
     rec, starts = settings.recommend, settings.cutoffs
     began = time.monotonic()
-    model, groups, metrics = _tune(inputs, settings, log)
+    model, groups, metrics = _tune(inputs, settings, store, log)
     columns, valid = groups
     earlier = []
     for start, end in pairwise(starts[: rec.ranker.periods]):
-        found, group = _groups_of(inputs, settings, start, end, model)
+        found, group = _groups_of(inputs, settings, store, start, end, model)
         if len(group.sizes):
             earlier.append(group.select(found, columns))
         log(f"period from {start}: {len(group.sizes):,} users, {len(group.labels):,} candidates")
     trees = TreeSettings(rec.ranker.num_rounds, rec.ranker.learning_rate, rec.ranker.num_leaves, settings.seed)
-    rounds, curve = choose_rounds(earlier, valid, columns, trees)
-    booster = fit_booster(joined([*earlier, valid]), columns, replace(trees, num_rounds=rounds))
-    model = replace(model, trees=booster.model_to_string(), columns=tuple(columns))
+    chosen = choose_rounds(earlier, valid, columns, trees)
+    to_learn = [*earlier, valid.of_users(valid.has_hit)]
+    booster = fit_booster(joined(to_learn), columns, replace(trees, num_rounds=chosen.rounds))
+    model = replace(model, trees=booster.model_to_string(), columns=tuple(columns), calibration=chosen.calibration)
     gain = booster.feature_importance("gain")
     strongest = np.argsort(-gain)[:20]
     metrics |= {
-        "rounds": rounds,
-        "valid_ndcg_by_round": curve,
-        "users": int(sum(len(g.sizes) for g in [*earlier, valid])),
-        "candidates": int(sum(len(g.labels) for g in [*earlier, valid])),
+        "rounds": chosen.rounds,
+        "valid_ndcg_by_round": chosen.ndcg_by_round,
+        "calibration": [round(value, 4) for value in chosen.calibration],
+        "users": int(sum(len(g.sizes) for g in to_learn)),
+        "candidates": int(sum(len(g.labels) for g in to_learn)),
         "gain_share": {columns[i]: round(float(gain[i] / max(gain.sum(), 1e-9)), 4) for i in strongest},
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -72,7 +74,7 @@ def train_ranker(
 
 
 def _tune(
-    inputs: Inputs, settings: Config, log: Callable[[str], None]
+    inputs: Inputs, settings: Config, store: ModelStore, log: Callable[[str], None]
 ) -> tuple[RankingModel, tuple[list[str], Groups], dict[str, object]]:
     """Choices made on the validation period, and its candidates to learn from."""
     rec = settings.recommend
@@ -86,18 +88,20 @@ def _tune(
         log(f"als: {point} of {by_point}")
         regularisation, best, by_regularisation = _best_ease(best, settings)
         log(f"ease: regularisation {regularisation:g} of {by_regularisation}")
-        columns, groups = _candidates(best, settings)
+        model = RankingModel("", (), point.model_dump(), half_life, regularisation, _next_item_version(settings, store))
+        if model.next_item is not None:
+            best = with_next_item(best, store.verified("next_item", model.next_item))
+        columns, groups = _candidates(best, settings, everyone=True)
         log(
             f"validation period from {settings.valid_start}: {len(groups.sizes):,} users, {len(groups.labels):,} candidates"
         )
     finally:
         snapshot.close()
-    if not len(groups.sizes):
+    if not groups.has_hit.any():
         raise InputError(
             f"the validation period {settings.valid_start} to {settings.test_start} holds no action to learn from: "
             "give events up to as_of, or set split.valid_days and split.test_days to fit the log"
         )
-    model = RankingModel("", (), point.model_dump(), half_life, regularisation)
     tried: dict[str, object] = {
         "popular": by_half_life,
         "als": by_point,
@@ -107,23 +111,29 @@ def _tune(
     return model, (columns, groups), tried
 
 
+def _next_item_version(settings: Config, store: ModelStore) -> str | None:
+    """The next-item model in use, where it is wanted and has passed its gate."""
+    wanted = settings.train.next_item.enabled and store.has_latest("next_item")
+    return store.latest("next_item").name if wanted else None
+
+
 def _groups_of(
-    inputs: Inputs, settings: Config, start: dt.date, end: dt.date, model: RankingModel
+    inputs: Inputs, settings: Config, store: ModelStore, start: dt.date, end: dt.date, model: RankingModel
 ) -> tuple[list[str], Groups]:
     rec = settings.recommend
     snapshot = take_snapshot(inputs, rec, start, model.popularity_half_life_days, end)
     try:
-        return _candidates(fitted(snapshot, model, settings), settings)
+        return _candidates(fitted(snapshot, model, settings, store), settings)
     finally:
         snapshot.close()
 
 
-def _candidates(snapshot: Snapshot, settings: Config) -> tuple[list[str], Groups]:
+def _candidates(snapshot: Snapshot, settings: Config, everyone: bool = False) -> tuple[list[str], Groups]:
     from pyspark.sql import functions as F
 
     rec = settings.recommend
     sampled = snapshot.rows.orderBy(F.xxhash64(F.lit(settings.seed), "user_id")).limit(rec.ranker.max_users)
-    return labelled_candidates(sampled, snapshot.catalogue, rec.num_candidates, rec.repeat)
+    return labelled_candidates(sampled, snapshot.catalogue, rec.num_candidates, rec.repeat, everyone)
 
 
 def _best_half_life(snapshot: Snapshot, settings: Config) -> tuple[float, dict[str, float]]:

@@ -21,9 +21,9 @@ def user_rows(
 ) -> "DataFrame":
     """What is known of each user, and the labels where given. Grain: one user with history, region or labels.
 
-    Columns: user_id, region, items, weights, ages (days), recent (1 where acted on in the latest visit; the four side by
-    side, the latest ``max_history`` items), bought (all items ever bought), labels (items to predict), and numbers
-    named ``user_*`` which become features.
+    Columns: user_id, region, items, weights, ages and first_ages (days since the last and the first action), recent (1
+    where acted on in the latest visit; the five side by side, the latest ``max_history`` items), bought (all items ever
+    bought), labels (items to predict), and numbers named ``user_*`` which become features.
 
     Args:
         indexed: interactions with ``item`` as an index from 0.
@@ -31,7 +31,7 @@ def user_rows(
     """
     from pyspark.sql import functions as F
 
-    entry = F.struct("age_days", "item", "weight", "session_id")
+    entry = F.struct("age_days", "item", "weight", "session_id", "first_age_days")
     history = indexed.groupBy("user_id").agg(
         F.slice(F.array_sort(F.collect_list(entry)), 1, max_history).alias("h"),
         F.array_sort(F.collect_list(F.when(F.col("bought"), F.col("item")))).alias("bought"),
@@ -47,6 +47,7 @@ def user_rows(
         F.col("h.weight").cast("array<float>").alias("weights"),
         # An age of nothing would vanish from a sparse matrix.
         F.transform("h", lambda e: F.greatest(e["age_days"], F.lit(1e-5)).cast("float")).alias("ages"),
+        F.transform("h", lambda e: F.greatest(e["first_age_days"], F.lit(1e-5)).cast("float")).alias("first_ages"),
         F.transform("h", lambda e: e["session_id"].eqNullSafe(F.col("h")[0]["session_id"]).cast("int")).alias("recent"),
         "bought",
         *(name for name in history.columns if name.startswith("user_") and name != "user_id"),

@@ -24,6 +24,7 @@ MODELS = {
     "als": "Implicit ALS",
     "ease": "EASE",
     "covisit": "Co-visits",
+    "next_item": "Next item",
     "popularity": "Popularity",
     "popular": "Popularity",
     "text": "Text match",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from attune.config import Config
 from attune.errors import InputError
+from attune.models.item_sequence import CATALOGUE
 from attune.training.driver import TrainedModel, limit_rows, training
 from attune.training.next_item import NextItem, rank_metrics
 from attune.training.rank import NETWORK_FOLDER
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 TASK = "next_item"
-CATALOGUE = "items.json"
-"""In the model's folder: ids of the items, in the order of their numbers, from 1."""
 MIN_ACTIONS = 3
 """Of a user: one to learn from, one to choose the best epoch by, one to be measured on."""
 
@@ -68,7 +67,7 @@ def user_sequences(actions: "DataFrame") -> "DataFrame":
 
     taken = F.sort_array(F.collect_list(F.struct("ts", "item_id")))
     by_user = (
-        actions.where("item_id is not null")
+        actions.where("user_id is not null and item_id is not null")
         .groupBy("user_id")
         .agg(F.transform(taken, lambda a: a["item_id"]).alias("items"))
     )

@@ -55,7 +55,11 @@ def train_text_match_model(run: "Run") -> None:
 
 
 def train_next_item_model(run: "Run") -> None:
-    """Train the next-item model from what users did before the test period; item vectors start from those of texts."""
+    """Train the next-item model from what users took first before the first period that the ranking learns from.
+
+    An item that a user comes back to counts once, at the first time: the ranking asks for items that are new to him. Item
+    vectors start from those of texts.
+    """
     from pyspark.sql import functions as F
 
     settings = run.settings
@@ -65,8 +69,8 @@ def train_next_item_model(run: "Run") -> None:
         run.skip("next_item", "there are no events")
     else:
         worth = list(settings.recommend.event_weights)
-        events = run.read("events").where((F.col("ds") < F.lit(settings.test_start)) & F.col("event_type").isin(worth))
-        actions = events.select("user_id", "item_id", F.col("event_ts").alias("ts"))
+        before = (F.col("ds") < F.lit(settings.cutoffs[0])) & F.col("event_type").isin(worth)
+        actions = run.read("events").where(before).groupBy("user_id", "item_id").agg(F.min("event_ts").alias("ts"))
         vectors = None
         if settings.train.next_item.text_vectors and run.has("embeddings"):
             vectors = run.read("embeddings").where("kind = 'item'").select(F.col("id").alias("item_id"), "vector")
