@@ -72,6 +72,20 @@ def test_model_is_stored_and_in_use(trained: TrainedRanker, store: ModelStore) -
     assert trained.metrics["users"] > 20
 
 
+def test_learning_and_recommending_again_gives_identical_lists(
+    inputs: Inputs, settings: config.Config, published: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Without it a report of last month cannot be made again, and nobody can say what a change of settings did."""
+    again = ModelStore(str(tmp_path))
+    train_ranker(inputs, settings, again, "v1")
+    with recommend(inputs, settings, again, AS_OF) as frame:
+        lists = frame.toPandas()
+    order = ["user_id", "rank"]
+    pd.testing.assert_frame_equal(
+        lists.sort_values(order, ignore_index=True), published.sort_values(order, ignore_index=True), check_exact=True
+    )
+
+
 def test_everybody_gets_a_full_list_without_what_is_bought(published: pd.DataFrame) -> None:
     events = shop.events()
     assert set(published["user_id"]) == {*events["user_id"], "*", "*:France", "*:Spain"}
