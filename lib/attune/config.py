@@ -510,10 +510,26 @@ def _refuse_unknown(names: Iterable[str], known: Iterable[str], what: str) -> No
             raise ValueError(f"{name!r} is {what}{nearest(name, known)}")
 
 
+class FrequencyCap(Settings):
+    times: Count
+    days: Count
+
+
 class Rerank(Settings):
-    diversity: Annotated[float, Field(ge=0, le=1)]
+    diversity: Share
+    novelty: Share
     max_per_category: Count | None
+    max_per_brand: Count | None
     boosts: dict[str, Positive]
+    min_exposure: dict[str, Annotated[float, Field(gt=0, lt=1)]]
+    frequency_cap: FrequencyCap | None
+
+    @field_validator("min_exposure")
+    @classmethod
+    def _of_one_list(cls, shares: dict[str, float]) -> dict[str, float]:
+        if (total := sum(shares.values())) > 1:
+            raise ValueError(f"the shares add up to {total:g}, but a list has only 1 to give")
+        return shares
 
 
 class Sink(Settings):
@@ -567,6 +583,12 @@ class Recommend(Settings):
     def num_candidates(self) -> dict[str, int]:
         """Items that each source proposes for a user."""
         return {source: self.quotas.get(source, self.candidates_per_source) for source in SOURCE_NAMES}
+
+    @model_validator(mode="after")
+    def _offers_new_items(self) -> "Recommend":
+        if not self.new_items and "new" in self.rerank.min_exposure:
+            raise ValueError("rerank.min_exposure: new items are not offered: set new_items=true")
+        return self
 
     @field_validator("quotas")
     @classmethod

@@ -11,6 +11,8 @@ from attune.evaluation.metrics import (
     auc_by_group,
     average_precision,
     coverage,
+    discounts,
+    exposure,
     intra_list_diversity,
     ndcg,
     novelty,
@@ -110,3 +112,14 @@ def test_diversity_is_the_mean_distance_of_all_pairs() -> None:
     pairs = [1 - vectors[a] @ vectors[b] for a in range(4) for b in range(4) if a < b]
     np.testing.assert_allclose(found, [np.mean(pairs), 1 - vectors[4] @ vectors[5], np.nan, 0], atol=1e-12)
     assert intra_list_diversity(items, vectors, 2)[0] == pytest.approx(1 - vectors[0] @ vectors[1])
+
+
+def test_exposure_is_the_share_of_the_discounts() -> None:
+    items = np.array([[0, 1, 2], [2, 1, -1], [-1, -1, -1]])
+    found = exposure(items, np.array([True, False, True]), 3)
+    first, second, third = discounts(3)
+    assert found[0] == pytest.approx((first + third) / (first + second + third))
+    assert found[1] == pytest.approx(first / (first + second)), "places that nobody fills give no exposure"
+    assert np.isnan(found[2])
+    assert exposure(items, np.array([True, False, True]), 1)[:2].tolist() == [1, 1]
+    assert exposure(items[:2], np.ones(3, bool), 3).tolist() == [1, 1]

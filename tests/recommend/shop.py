@@ -44,13 +44,14 @@ def events(seed: int = 1) -> pd.DataFrame:
 
 
 def items() -> pd.DataFrame:
-    """Columns of table items: two categories, and one item of the first that nobody has met."""
+    """Columns of table items: two categories, three brands, some items of none, and one item of the first that nobody has met."""
     ids = [f"i{circle}-{item:02}" for circle in (0, 1) for item in range(ITEMS_PER_CIRCLE)] + ["i0-new"]
     return pd.DataFrame(
         {
             "item_id": ids,
             "title": [f"Item {name}" for name in ids],
             "category": [f"Circle {name[1]} > All" for name in ids],
+            "brand": [f"Brand {place % 3}" if place % 5 else None for place in range(len(ids))],
             "price": [10.0 + place for place in range(len(ids))],
         }
     )

@@ -11,6 +11,7 @@ from attune.recommend.booster import RankingModel
 from attune.recommend.measured import Lists, list_rows
 from attune.recommend.pair_features import pair_features
 from attune.recommend.ranking import Ranker, spread_over_groups
+from attune.recommend.rerank import Rules
 from attune.recommend.retrieval import retrieve
 from attune.recommend.sources import SOURCES
 from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, NOVELTY, STRANGER, batch, catalogue, quotas
@@ -71,6 +72,30 @@ def test_rows_are_in_the_order_of_the_score_with_sources_and_reasons(ranker: Ran
     assert rows["score"].is_monotonic_decreasing
     assert rows["sources"].iloc[0] == ["text"]
     assert rows["reasons"].iloc[0][0] == "Like Brass lamp that you bought"
+
+
+def test_what_was_shown_too_often_is_left_out_by_the_rule_alone(ranker: Ranker) -> None:
+    tired = batch(LAMP_BUYER | {"capped": [NOVELTY, MUG]}, STRANGER | {"capped": [MUG]})
+
+    def listed(rules: Rules) -> dict[str, set[str]]:
+        ranker.rules = rules
+        return ranker.recommend(catalogue(), tired, 4).groupby("user_id")["item_id"].apply(set).to_dict()
+
+    free, capped = listed(Rules()), listed(Rules(frequency_cap=True))
+    assert free["lamp buyer"] == {"novelty", "bulb", "mug"}
+    assert capped["lamp buyer"] == {"bulb"}
+    assert capped["stranger"] == free["stranger"] - {"mug"} != free["stranger"]
+    assert listed(Rules(max_per_brand=1, frequency_cap=True))["lamp buyer"] == {"bulb"}
+
+
+def test_what_the_frequency_cap_costs_is_seen_beside_the_list_without_it(ranker: Ranker) -> None:
+    ranker.rules = Rules(frequency_cap=True)
+    tired = batch(LAMP_BUYER | {"capped": [BULB]})
+    rows = list_rows(catalogue(), tired, {}, 3, False, ranker).set_index("model")
+    assert rows.loc["blend", "items"].tolist() == [NOVELTY, MUG, -1]
+    assert rows.loc["blend without frequency_cap", "items"].tolist() == [NOVELTY, BULB, MUG]
+    assert rows["num_relevant"].tolist() == [1, 1], "what the user goes on to choose counts, though it was left out"
+    assert rows["hits"].map(sum).to_dict() == {"blend": 0, "blend without frequency_cap": 1}
 
 
 def test_nobody_and_nothing_are_empty_lists(ranker: Ranker) -> None:

@@ -13,12 +13,16 @@ from recommend.tiny import BULB, LAMP, LAMP_BUYER, MUG, STRANGER, batch, catalog
 
 
 def test_items_are_taken_out_of_each_row() -> None:
-    users = batch({"items": [LAMP, MUG], "weights": [5.0, 1.0], "ages": [2.0, 3.0], "recent": [1, 0]}, LAMP_BUYER)
+    users = batch(
+        {"items": [LAMP, MUG], "weights": [5.0, 1.0], "ages": [2.0, 3.0], "recent": [1, 0]},
+        LAMP_BUYER | {"capped": [BULB]},
+    )
     left = without_items(users, np.array([0, 0, 1, 0]), [[MUG], [BULB], [LAMP], [LAMP, MUG]])
     assert [row.indices.tolist() for row in left.weights] == [[LAMP], [LAMP, MUG], [], []]
     assert left.ages[0, LAMP] == 2
     assert left.user_ids.tolist() == ["user 0", "user 0", "lamp buyer", "user 0"]
     assert left.bought[2, LAMP] == 1
+    assert left.capped.toarray().tolist() == [[0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     assert users.weights[0, MUG] == 1
 
 

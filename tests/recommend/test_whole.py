@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from attune.schemas import TABLES
 from recommend import shop
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 AS_OF = shop.START + dt.timedelta(days=shop.NUM_DAYS)
 SMALL = (
@@ -32,6 +33,8 @@ SMALL = (
     "recommend.als.grid=[{rank: 4, reg: 0.1, alpha: 10}]", "recommend.als.iterations=3", "recommend.als.blocks=1",
     "recommend.popular.half_lives_days=[7, 30]", "recommend.top_n=5", "evaluate.k=[5, 10]", "evaluate.bootstrap_samples=200",
 )  # fmt: skip
+TIRED_OF = ("u00", "i0-03")
+"""A user, and an item that this user was shown again and again."""
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,14 @@ def inputs(spark: "SparkSession") -> Inputs:
         items=spark.createDataFrame(shop.items()),
         embeddings=spark.createDataFrame(shop.vectors()),
     )
+
+
+def impressions(inputs: Inputs) -> "DataFrame":
+    """Columns of table impressions: one user saw one item on each of the last days of the log, and never clicked."""
+    stamps = [dt.datetime.combine(AS_OF, dt.time(), dt.UTC) - dt.timedelta(days=day) for day in range(1, 5)]
+    rows = [(*TIRED_OF, stamp, False, None, stamp.date()) for stamp in stamps]
+    types = "user_id string, item_id string, shown_ts timestamp, clicked boolean, click_ts timestamp, ds date"
+    return inputs.events.sparkSession.createDataFrame(rows, types)
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +225,23 @@ def test_what_a_rule_costs_is_measured(inputs: Inputs, store: ModelStore, traine
         "model"
     )
     assert varied_lists.loc["blend", "value"] > varied_lists.loc["blend without diversity", "value"]
+
+
+def test_rules_hold_together_and_each_is_measured(inputs: Inputs, store: ModelStore, trained: TrainedRanker) -> None:
+    rules = ("novelty=0.2", "max_per_brand=2", "min_exposure={Circle 1: 0.3}", "frequency_cap={times: 2, days: 10}")
+    settings = config.load([], [*SMALL, *(f"recommend.rerank.{rule}" for rule in rules)], str(AS_OF))
+    with pytest.raises(SettingsError, match="no table impressions"), recommend(inputs, settings, store, AS_OF):
+        pass
+    seen = replace(inputs, impressions=impressions(inputs))
+    with recommend(seen, settings, store, AS_OF) as frame:
+        listed = frame.toPandas()
+    people = listed[~listed["user_id"].str.startswith("*")]
+    assert TIRED_OF[1] not in set(people[people["user_id"] == TIRED_OF[0]]["item_id"])
+    assert TIRED_OF[1] in set(people[people["user_id"] != TIRED_OF[0]]["item_id"])
+    brands = people.merge(shop.items()[["item_id", "brand"]], on="item_id").groupby(["user_id", "brand"]).size()
+    assert brands.max() == 2
+    result = evaluate(seen, settings, store)
+    assert set(result.metrics["gain_of_rules"]) == {"novelty", "max_per_brand", "min_exposure", "frequency_cap"}
 
 
 def test_only_what_is_on_offer_is_recommended(inputs: Inputs, store: ModelStore, trained: TrainedRanker) -> None:

@@ -26,8 +26,10 @@ def catalogue(**changes: object) -> Catalogue:
         "prices": np.array([40, 5, 8, 50], np.float32),
         "category": np.array([0, 0, 1, 0], np.int32),
         "categories": ["Home > Lighting", "Kitchen"],
-        "columns": ["item_satisfaction", "item_days_since_first"],
-        "features": np.array([[0.9, 90], [0.6, 90], [0.5, 90], [np.nan, np.nan]], np.float32),
+        "brand": np.array([0, 1, -1, 0], np.int32),
+        "brands": ["Lux", "Volt"],
+        "columns": ["item_satisfaction", "item_days_since_first", "item_actors"],
+        "features": np.array([[0.9, 90, 4], [0.6, 90, 3], [0.5, 90, 16], [np.nan, np.nan, np.nan]], np.float32),
         "popularity": np.array([2, 3, 9, 0], np.float32),
         "regions": ["France", "Spain"],
         "region_popularity": np.array([[1, 4, 2, 0], [0, 0, 7, 0]], np.float32),
@@ -42,7 +44,7 @@ def catalogue(**changes: object) -> Catalogue:
 def batch(*users: dict[str, object], num_items: int = 4) -> Batch:
     """Users given by what differs from a user of whom nothing is known."""
     blank: dict[str, object] = {
-        "region": None, "items": None, "weights": None, "ages": None, "first_ages": None, "recent": None, "bought": None, "labels": None, "factors": None,
+        "region": None, "items": None, "weights": None, "ages": None, "first_ages": None, "recent": None, "bought": None, "capped": None, "labels": None, "factors": None,
     }  # fmt: skip
     rows = [
         {"user_id": f"user {place}", **blank, "first_ages": user.get("ages"), **user}

@@ -13,16 +13,25 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 
+def discounts(k: int) -> Values:
+    """What each of the first k places counts: 1 / log2(place + 1), the share of users who look so far down, in a rough model.
+
+    >>> discounts(3).round(4)
+    array([1.    , 0.6309, 0.5   ])
+    """
+    return np.asarray(1 / np.log2(np.arange(2, k + 2)))
+
+
 def ndcg(hits: NDArray, num_relevant: NDArray, k: int) -> Values:
     """Discounted gain of the first k places over that of an ideal list (Jarvelin and Kekalainen 2002).
 
     >>> ndcg(np.array([[1, 0, 1]]), np.array([2]), 3).round(4)
     array([0.9197])
     """
-    discounts = 1 / np.log2(np.arange(2, k + 2))
-    ideal = np.cumsum(discounts)[np.minimum(num_relevant, k) - 1]
+    counts = discounts(k)
+    ideal = np.cumsum(counts)[np.minimum(num_relevant, k) - 1]
     first = _first(hits, k)
-    return first @ discounts[: first.shape[1]] / ideal
+    return first @ counts[: first.shape[1]] / ideal
 
 
 def recall(hits: NDArray, num_relevant: NDArray, k: int) -> Values:
@@ -113,6 +122,25 @@ def novelty(items: NDArray, popularity: NDArray, k: int) -> Values:
     """
     share = np.maximum(popularity, 1) / max(float(np.sum(popularity)), 1.0)
     return _mean_of_items(-np.log2(share), items[:, :k])
+
+
+def exposure(items: NDArray, in_group: NDArray, k: int) -> Values:
+    """Share of the exposure of each list's first k places that goes to a group of items (Singh and Joachims 2018).
+
+    (doi:10.1145/3219819.3220088.) Exposure of a place is its discount in nDCG; nan for an empty list.
+
+    Args:
+        items: index of the item at each place [U, L]; -1 where a list is shorter.
+        in_group: whether each item belongs to the group [N].
+
+    >>> exposure(np.array([[1, 0, -1]]), np.array([True, False]), 3).round(4)
+    array([0.3869])
+    """
+    first = items[:, :k]
+    counts = (first >= 0) * discounts(first.shape[1])
+    total = counts.sum(axis=1)
+    own = (counts * in_group[np.maximum(first, 0)]).sum(axis=1)
+    return np.where(total > 0, np.divide(own, total, out=np.zeros(len(total)), where=total > 0), np.nan)
 
 
 def popularity_of_lists(items: NDArray, popularity: NDArray, k: int) -> Values:

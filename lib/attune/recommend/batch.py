@@ -30,6 +30,7 @@ class Batch:
     first_ages: sparse.csr_matrix  # days since the first of them
     recent: sparse.csr_matrix  # 1 where that was in the user's latest visit
     bought: sparse.csr_matrix  # 1 where the item was bought
+    capped: sparse.csr_matrix  # 1 where the item was shown so often that recommend.rerank.frequency_cap leaves it out
     factors: Floats | None  # [B, R]; NaN where the user has none
     columns: Sequence[str]
     features: Floats  # [B, U], by columns
@@ -64,6 +65,7 @@ def to_batch(rows: pd.DataFrame, num_items: int) -> Batch:
         first_ages=history("first_ages", np.float32),
         recent=history("recent", np.float32),
         bought=_places(rows["bought"], num_items),
+        capped=_places(rows["capped"], num_items) if "capped" in rows else sparse.csr_matrix((len(rows), num_items)),
         factors=_stacked(rows["factors"]) if "factors" in rows else None,
         columns=columns,
         features=rows[columns].astype(np.float32).to_numpy(),
@@ -72,7 +74,7 @@ def to_batch(rows: pd.DataFrame, num_items: int) -> Batch:
 
 
 def without_items(batch: Batch, users: NDArray[np.int64], items: Sequence[Sequence[int]]) -> Batch:
-    """Rows of a block [C], each without some items of its history. Purchases stay, and what is known of the user as a whole."""
+    """Rows of a block [C], each without some items of its history. Purchases and showings stay, and what is known of the user."""
     removed = _places(pd.Series(list(items), dtype=object), batch.weights.shape[1])
 
     def kept(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
@@ -90,6 +92,7 @@ def without_items(batch: Batch, users: NDArray[np.int64], items: Sequence[Sequen
         first_ages=kept(batch.first_ages),
         recent=kept(batch.recent),
         bought=batch.bought[users],
+        capped=batch.capped[users],
         factors=None if batch.factors is None else batch.factors[users],
         features=batch.features[users],
         labels=batch.labels[users],

@@ -31,6 +31,8 @@ class Catalogue:
     prices: Floats  # [N]; NaN where unknown
     category: NDArray[np.int32]  # [N]; position in categories, -1 where unknown
     categories: Sequence[str]
+    brand: NDArray[np.int32]  # [N]; position in brands, -1 where unknown
+    brands: Sequence[str]
     columns: Sequence[str]
     features: Floats  # [N, F], by columns; NaN where unknown
     popularity: Floats  # [N]; decayed number of users
@@ -51,6 +53,11 @@ class Catalogue:
         """Whether an item was never acted on [N]."""
         return np.isnan(self.column("item_days_since_first"))
 
+    @property
+    def actors(self) -> Floats:
+        """Users who ever acted on an item [N]."""
+        return np.nan_to_num(self.column("item_actors"))
+
     def column(self, name: str) -> Floats:
         """One feature of every item [N]; NaN where it is not there."""
         if name not in self.columns:
@@ -64,14 +71,28 @@ def first_level(category: str) -> str:
     >>> first_level("Home > Lighting > Lamps")
     'Home'
     """
-    return category.split(">")[0].strip()
+    return steps(category)[0]
+
+
+def begins(category: str, path: str) -> bool:
+    """Whether a category is a path or lies below it.
+
+    >>> begins("Home > Lighting > Lamps", "Home >  Lighting"), begins("Home > Lighting", "Ho")
+    (True, False)
+    """
+    return steps(category)[: len(steps(path))] == steps(path)
+
+
+def steps(path: str) -> list[str]:
+    """Levels of a category path, the first one first."""
+    return [step.strip() for step in path.split(">")]
 
 
 def item_arrays(items: pd.DataFrame, popularity_column: str, new_items: bool) -> dict[str, Any]:
     """The arrays of a catalogue that come from one row an item.
 
     Args:
-        items: columns item_id, title, category, price and any number of numeric columns, which become features;
+        items: columns item_id, title, category, brand, price and any number of numeric columns, which become features;
             ``item_days_since_first`` is null for items that were never acted on. ``offered``, where it is there, says which
             may be recommended; null is no.
         popularity_column: the feature that ranks popular items.
@@ -79,10 +100,9 @@ def item_arrays(items: pd.DataFrame, popularity_column: str, new_items: bool) ->
     """
     item_ids = items["item_id"].to_numpy(object)
     titles = items["title"].where(items["title"].notna(), items["item_id"]).to_numpy(object)
-    paths = items["category"].fillna("").to_numpy(object)
-    categories = sorted({path for path in paths if path})
-    position = {path: i for i, path in enumerate(categories)}
-    named = items.drop(columns=["item_id", "title", "category", "price", "offered"], errors="ignore")
+    category, categories = _coded(items["category"])
+    brand, brands = _coded(items["brand"])
+    named = items.drop(columns=["item_id", "title", "category", "brand", "price", "offered"], errors="ignore")
     offered = np.ones(len(items), bool) if new_items else items["item_days_since_first"].notna().to_numpy()
     if "offered" in items:
         offered = offered & items["offered"].eq(True).to_numpy()
@@ -92,12 +112,20 @@ def item_arrays(items: pd.DataFrame, popularity_column: str, new_items: bool) ->
         "titles": titles,
         "offered": offered,
         "prices": np.where(prices > 0, prices, np.nan).astype(np.float32),
-        "category": np.array([position.get(path, -1) for path in paths], np.int32),
+        "category": category,
         "categories": categories,
+        "brand": brand,
+        "brands": brands,
         "columns": list(named.columns),
         "features": named.astype(np.float32).to_numpy(),
         "popularity": named[popularity_column].fillna(0).to_numpy(np.float32),
     }
+
+
+def _coded(names: pd.Series) -> tuple[NDArray[np.int32], list[str]]:
+    """Position of each name in the sorted names, -1 where it is null or empty, and the names."""
+    codes, known = pd.factorize(names.where(names.ne("")), sort=True)
+    return codes.astype(np.int32), list(known)
 
 
 def rows_by_item(frame: pd.DataFrame, column: str, num_items: int) -> Floats | None:

@@ -63,7 +63,7 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
     model = read_model(store.latest("ranker"))
     snapshot = ready_to_rank(inputs, settings, store, model, settings.test_start, settings.as_of)
     try:
-        rules = Rules.of(rec.rerank, snapshot.catalogue.categories)
+        rules = Rules.of(rec.rerank, snapshot.catalogue)
         built = snapshot.catalogue
         needed = {"text": built.vectors, "ease": built.linear, "next_item": built.next_item}
         absent = {name for name, part in needed.items() if part is None}
@@ -170,7 +170,7 @@ def _list_rows(
     lists: Lists, chosen: NDArray[np.bool_], catalogue: Catalogue, settings: Config, name: str
 ) -> list[dict[str, object]]:
     """What lists are like, whatever users chose: how much of the catalogue they show, how popular, new and unlike it is."""
-    actors = np.nan_to_num(catalogue.column("item_actors"))
+    actors = catalogue.actors
     rows: list[dict[str, object]] = []
     for model, items in lists.items.items():
         for k in settings.evaluate.k:

@@ -18,6 +18,7 @@ class Inputs:
     item_features: "DataFrame | None" = None
     review_sentiment: "DataFrame | None" = None
     embeddings: "DataFrame | None" = None
+    impressions: "DataFrame | None" = None  # only where recommend.rerank.frequency_cap asks for them
 
     def skipped(self) -> dict[str, str]:
         """Parts that have nothing to work with, and why."""

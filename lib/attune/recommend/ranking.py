@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from attune.recommend.batch import Batch, without_items
+from attune.recommend.batch import Batch, values_at, without_items
 from attune.recommend.booster import RankingModel
 from attune.recommend.catalogue import Catalogue, Floats, first_level
 from attune.recommend.pair_features import Matrix, pair_features
@@ -72,18 +72,24 @@ class Ranker:
 
     @staticmethod
     def order(catalogue: Catalogue, batch: Batch, scored: Scored, rules: Rules, top_n: int) -> list[NDArray[np.int64]]:
-        """Positions of the best candidates of each user; without history lists are spread over categories, not by rules."""
+        """Positions of the best candidates of each user.
+
+        Without history lists are spread over categories, and of the rules only the frequency cap counts.
+        """
         candidates, scores, reranker = scored.candidates, scored.scores, Reranker(catalogue, rules)
         bounds = np.searchsorted(candidates.users, np.arange(len(batch) + 1))
         without_history = np.diff(batch.weights.indptr) == 0
+        left_out = np.zeros(len(scores), bool)
+        if rules.frequency_cap:
+            left_out = values_at(batch.capped, candidates.users, candidates.items) > 0
         order = []
         for user, (start, stop) in enumerate(pairwise(bounds)):
+            own = start + np.flatnonzero(~left_out[start:stop])
             if without_history[user]:
-                best = start + np.argsort(-scores[start:stop], kind="stable")
+                best = own[np.argsort(-scores[own], kind="stable")]
                 best = best[spread_over_groups(_first_levels(catalogue, candidates.items[best]), top_n)]
             else:
-                own = slice(start, stop)
-                best = start + reranker.order(candidates.items[own], scores[own], top_n)
+                best = own[reranker.order(candidates.items[own], scores[own], top_n)]
             order.append(best[:top_n])
         return order
 

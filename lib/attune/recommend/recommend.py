@@ -12,6 +12,7 @@ from attune.models.store import ModelStore
 from attune.recommend.batch import Batch
 from attune.recommend.booster import RankingModel, read_model
 from attune.recommend.catalogue import Catalogue
+from attune.recommend.frequency import too_often_shown, with_capped
 from attune.recommend.inputs import Inputs
 from attune.recommend.ranking import Ranker
 from attune.recommend.rerank import Rules
@@ -40,7 +41,7 @@ def recommend(inputs: Inputs, settings: Config, store: ModelStore, cutoff: dt.da
     quotas, repeat, top_n = rec.num_candidates, rec.repeat, rec.top_n
     snapshot = ready_to_rank(inputs, settings, store, model, cutoff)
     try:
-        rules = Rules.of(rec.rerank, snapshot.catalogue.categories)
+        rules = Rules.of(rec.rerank, snapshot.catalogue)
 
         def make() -> Callable[[Catalogue, Batch], pd.DataFrame]:
             ranker = Ranker(model, quotas, repeat, rules)
@@ -61,9 +62,13 @@ def ready_to_rank(
     cutoff: dt.date,
     end: dt.date | None = None,
 ) -> Snapshot:
-    """The state as of a date with the choices that the model was trained with."""
+    """The state as of a date with the choices that the model was trained with, and what the frequency cap leaves out.
+
+    Raises SettingsError where there is a cap, but no table impressions.
+    """
+    capped = too_often_shown(inputs.impressions, settings.recommend.rerank.frequency_cap, cutoff)
     snapshot = take_snapshot(inputs, settings.recommend, cutoff, model.popularity_half_life_days, end)
-    return fitted(snapshot, model, settings, store)
+    return with_capped(fitted(snapshot, model, settings, store), capped)
 
 
 def fitted(snapshot: Snapshot, model: RankingModel, settings: Config, store: ModelStore) -> Snapshot:

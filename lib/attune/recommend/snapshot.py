@@ -135,7 +135,7 @@ def _items(inputs: Inputs, settings: Recommend, acted: "DataFrame", cutoff: dt.d
         return frame.select("item_id", *(F.col(name).cast("float").alias(f"item_{name}") for name in names))
 
     joined = renamed(popularity(acted, settings.popular.half_lives_days))
-    described = ("title", "category", "price")
+    described = ("title", "category", "brand", "price")
     if inputs.items is None:
         joined = joined.select("*", *(F.lit(None).cast("string").alias(name) for name in described))
         if settings.offer is not None:
