@@ -408,10 +408,10 @@ TABLES: dict[str, TableSchema] = {
             "one metric of one model at one cut-off",
             """
             task string recommend or sentiment
-            model string model measured
-            metric string ndcg, recall, precision, map, mrr, coverage, diversity, novelty, popularity, accuracy and the like
+            model string model measured; random_groups: the blend, with users dealt to groups by lot
+            metric string ndcg, recall, precision, map, mrr, coverage, diversity, novelty, popularity, accuracy and the like; exposure:GROUP (of items: share of the exposure); ndcg_gap:COLUMN (best less worst group of users by it)
             k int length of the list; null where it has none
-            slice string part of the held-out data: all, known_users, new_users, new_items (what users chose of these), or a category
+            slice string part of the held-out data: all, known_users, new_users, new_items (what users chose of these), a category, or COLUMN: VALUE (users of that group)
             value double mean over users (or rows)
             low double lower end of the 95% bootstrap interval; null for coverage, which is no mean over users
             high double upper end of the 95% bootstrap interval; null for coverage

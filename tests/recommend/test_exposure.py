@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attune.evaluation.metrics import discounts
@@ -38,6 +38,7 @@ def test_without_actions_nothing_is_head_or_tail_by_accident() -> None:
     assert item_groups(catalogue(columns=["a", "b", "c"]), ["tail"]).all()
 
 
+@settings(deadline=None)
 @given(SHARES, st.integers(1, 30))
 def test_a_group_never_lacks_a_whole_first_place_and_in_the_end_lacks_nothing(share: float, length: int) -> None:
     table = required_exposure((share,), length)[0]
@@ -46,6 +47,7 @@ def test_a_group_never_lacks_a_whole_first_place_and_in_the_end_lacks_nothing(sh
     assert table[-1] == pytest.approx(due[-1])
 
 
+@settings(deadline=None)
 @given(st.lists(SHARES, min_size=1, max_size=4), st.integers(1, 30))
 def test_each_place_is_enough_for_what_is_newly_required(shares: list[float], length: int) -> None:
     """One place has one item: it may serve one group for sure, and no more than its exposure."""
@@ -55,6 +57,7 @@ def test_each_place_is_enough_for_what_is_newly_required(shares: list[float], le
     assert (rises <= discounts(length) + 1e-9).all()
 
 
+@settings(deadline=None)
 @given(st.lists(SHARES, min_size=2, max_size=4), st.integers(5, 30))
 def test_several_groups_have_their_shares_but_for_what_whole_places_cannot_give(
     shares: list[float], length: int

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attune import config
@@ -53,6 +53,7 @@ def cases(draw: st.DrawFn) -> tuple[Catalogue, np.ndarray, Rules, int]:
     return items_of(brands, categories, actors), random.random(num), rules, draw(st.integers(0, 12))
 
 
+@settings(deadline=None)
 @given(cases())
 def test_whatever_the_rules_a_list_is_full_has_nothing_twice_and_is_the_same_again(case: CASE) -> None:
     items, scores, rules, top_n = case
@@ -61,6 +62,7 @@ def test_whatever_the_rules_a_list_is_full_has_nothing_twice_and_is_the_same_aga
     assert Reranker(items, rules).order(np.arange(len(scores)), scores, top_n).tolist() == found.tolist()
 
 
+@settings(deadline=None)
 @given(cases())
 def test_caps_hold_while_alternatives_remain(case: CASE) -> None:
     items, scores, rules, top_n = case
@@ -78,6 +80,7 @@ def test_caps_hold_while_alternatives_remain(case: CASE) -> None:
         assert within(rules.max_per_brand, items.brand, np.array([item])).all() or not fits.any()
 
 
+@settings(deadline=None)
 @given(cases())
 def test_shares_are_met_where_there_are_items_enough(case: CASE) -> None:
     """With one group its share is met for certain, whatever else shapes the list, but for caps, which come first."""
@@ -90,6 +93,7 @@ def test_shares_are_met_where_there_are_items_enough(case: CASE) -> None:
             assert exposure(found[None], members, top_n)[0] >= share - 1e-9
 
 
+@settings(deadline=None)
 @given(cases())
 def test_all_shares_are_as_they_must_be_place_by_place_where_each_group_has_items_enough(case: CASE) -> None:
     items, scores, rules, top_n = case

@@ -242,6 +242,10 @@ def test_rules_hold_together_and_each_is_measured(inputs: Inputs, store: ModelSt
     assert brands.max() == 2
     result = evaluate(seen, settings, store)
     assert set(result.metrics["gain_of_rules"]) == {"novelty", "max_per_brand", "min_exposure", "frequency_cap"}
+    shares = result.metrics["exposure@10"]
+    assert set(shares) == {"new", "tail", "Circle 1"}
+    of_group = {model: share["value"] for model, share in shares["Circle 1"].items()}
+    assert of_group["blend"] > of_group["blend without min_exposure"]
 
 
 def test_only_what_is_on_offer_is_recommended(inputs: Inputs, store: ModelStore, trained: TrainedRanker) -> None:

@@ -207,6 +207,35 @@ def test_what_sources_find_has_bars_of_its_own_and_rules_are_no_rivals() -> None
     assert "nDCG, to blend without diversity" in [bar.name for bar in after["differences"].bars]
 
 
+def test_what_each_rule_costs_and_who_gets_the_exposure_is_on_the_page() -> None:
+    data = sample_report()
+    like = {"task": "recommend", "k": 10, "slice": "all", "low": -0.03, "high": -0.01, "num": 10, "against": None}
+    rules = ("diversity", "novelty", "max_per_category", "max_per_brand", "boosts", "min_exposure", "frequency_cap")
+    data.evaluation += [
+        {**like, "model": "blend", "metric": "ndcg", "value": -0.02, "against": f"blend without {rule}"}
+        for rule in rules
+    ]
+    shares = {"blend": 0.1, "blend without min_exposure": 0.01, "popular": 0.0}
+    data.evaluation += [{**like, "model": m, "metric": "exposure:new", "value": share} for m, share in shares.items()]
+    gaps = {"blend": 0.05, "random_groups": 0.01}
+    data.evaluation += [{**like, "model": m, "metric": "ndcg_gap:age_band", "value": gap} for m, gap in gaps.items()]
+    data.evaluation.append({**like, "model": "blend", "metric": "ndcg", "value": 0.3, "slice": "age_band: 18-24"})
+    found = evaluation(data)
+    costs = [bar.name for bar in found["differences"].bars if "without" in bar.name]
+    assert sorted(costs) == sorted(f"nDCG, to blend without {rule.replace('_', ' ')}" for rule in rules)
+    by_name = {group.name: group for group in found["groups"]}
+    exposure = by_name["Exposure: new@10"]
+    assert [(bar.name, bar.value) for bar in exposure.bars] == [
+        ("Blend", 0.1), ("blend without min exposure", 0.01), ("Popularity", 0.0)
+    ]  # fmt: skip
+    assert "these items" in exposure.note
+    assert [bar.name for bar in by_name["nDCG gap: age_band@10"].bars] == ["Blend", "Blend, users grouped by lot"]
+    assert 0.3 not in [bar.value for bar in by_name["nDCG@10"].bars], "a group of users is not all of them"
+    page = build_report(data)
+    parse(page)
+    assert "age_band: 18-24" in page
+
+
 def test_accuracy_comes_from_the_evaluation_or_else_from_the_model() -> None:
     data = sample_report()
     group = accuracy(data)

@@ -15,11 +15,13 @@ from scipy.special import expit, logit
 
 from attune.config import Config
 from attune.errors import InputError
-from attune.evaluation.bootstrap import bootstrap_means
-from attune.evaluation.metrics import METRICS, coverage, intra_list_diversity, novelty, popularity_of_lists
+from attune.evaluation.bootstrap import bootstrap_known_means, bootstrap_means
+from attune.evaluation.metrics import METRICS, coverage, exposure, intra_list_diversity, novelty, popularity_of_lists
 from attune.models.store import ModelStore
 from attune.recommend.booster import read_model
 from attune.recommend.catalogue import Catalogue
+from attune.recommend.exposure import NEW, TAIL, item_groups
+from attune.recommend.fairness import gaps_at, group_rows, user_groups
 from attune.recommend.inputs import Inputs
 from attune.recommend.measured import ALL_SOURCES, BLEND, Lists, measured_lists
 from attune.recommend.reasons import NO_REASON
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 BASELINES = ("popular", "als", "ease", "covisit", "next_item", "text")
 CANDIDATE_RECALL = "candidate_recall"
+EXPOSURE = "exposure:"
+"""Start of the metric; the group of items follows."""
 _CHOOSING_K = 10
 _WITHOUT = f"{BLEND} without "
 _START = r"^(\S+ \S+)"
@@ -78,6 +82,7 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             model,
             rules,
         )
+        groups = user_groups(snapshot.rows, inputs, settings.test_start)
         some = snapshot.rows.orderBy(F.xxhash64(F.lit(settings.seed), "user_id")).limit(_USERS_OF_REASONS)
         why = first_reasons(some, snapshot.catalogue, model, rec.num_candidates, rec.repeat, rec.top_n, rules)
         num_held_out, catalogue = snapshot.rows.count(), snapshot.catalogue
@@ -88,7 +93,7 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
             f"the held-out period {settings.test_start} to {settings.as_of} holds no action to measure: "
             "give events up to as_of, or set split.test_days to fit the log"
         )
-    rows = evaluation_rows(lists, catalogue, settings)
+    rows = evaluation_rows(lists, catalogue, settings, groups)
     frame = inputs.events.sparkSession.createDataFrame(rows)
     metrics = headline(rows) | {
         "users_measured": len(lists.user_ids),
@@ -128,8 +133,11 @@ def calibration(lists: Lists, top_n: int, by: tuple[float, float]) -> dict[str, 
     return {name: round(float(value), 5) for name, value in found.items()}
 
 
-def evaluation_rows(lists: Lists, catalogue: Catalogue, settings: Config) -> pd.DataFrame:
-    """Rows of table evaluation. Grain: model, metric, length of the list, slice of the users, and baseline it is against."""
+def evaluation_rows(lists: Lists, catalogue: Catalogue, settings: Config, groups: pd.DataFrame) -> pd.DataFrame:
+    """Rows of table evaluation. Grain: model, metric, length of the list, slice of the users, and baseline it is against.
+
+    ``groups``: as fairness.user_groups.
+    """
     slices = {"all": np.ones(len(lists.known), bool), "known_users": lists.known, "new_users": ~lists.known}
     rows: list[dict[str, object]] = []
     for name, chosen in slices.items():
@@ -139,6 +147,7 @@ def evaluation_rows(lists: Lists, catalogue: Catalogue, settings: Config) -> pd.
             rows += _recall_rows(lists, chosen, settings, name)
     if (meets_new := lists.num_new > 0).any():
         rows += _slice_rows(lists.of_new_items(catalogue.is_new), meets_new, settings, "new_items")
+    rows += group_rows(lists, groups, settings)
     types = {"against": object}
     return pd.DataFrame(rows).assign(task="recommend", as_of=settings.test_start).astype(types)
 
@@ -169,26 +178,31 @@ def _slice_rows(lists: Lists, chosen: NDArray[np.bool_], settings: Config, name:
 def _list_rows(
     lists: Lists, chosen: NDArray[np.bool_], catalogue: Catalogue, settings: Config, name: str
 ) -> list[dict[str, object]]:
-    """What lists are like, whatever users chose: how much of the catalogue they show, how popular, new and unlike it is."""
+    """What lists are like, whatever users chose: how much of the catalogue they show, how popular, new and unlike it is.
+
+    Of new items, those of the tail and the groups of recommend.rerank.min_exposure: how much of the exposure they get.
+    """
     actors = catalogue.actors
+    shares = dict.fromkeys([NEW, TAIL, *settings.recommend.rerank.min_exposure])
+    members = dict(zip(shares, item_groups(catalogue, shares), strict=True))
     rows: list[dict[str, object]] = []
+    told, columns = [], []
     for model, items in lists.items.items():
         for k in settings.evaluate.k:
             of_users = {
                 "novelty": novelty(items[chosen], actors, k),
                 "popularity": popularity_of_lists(items[chosen], actors, k),
+                **{f"{EXPOSURE}{group}": exposure(items[chosen], of_it, k) for group, of_it in members.items()},
             }
             if catalogue.vectors is not None:
                 of_users["diversity"] = intra_list_diversity(items[chosen], catalogue.vectors, k)
             row = {"model": model, "k": k, "slice": name, "low": None, "high": None, "against": None}
             share = coverage(items[chosen], int(catalogue.offered.sum()), k)
             rows.append({**row, "metric": "coverage", "value": share, "num": int(chosen.sum())})
-            for metric, values in of_users.items():
-                known = values[np.isfinite(values)]
-                if len(known):
-                    (i,) = bootstrap_means(known[:, None], settings.evaluate.bootstrap_samples, settings.seed)
-                    found = {"metric": metric, "value": i.value, "low": i.low, "high": i.high, "num": len(known)}
-                    rows.append({**row, **found})
+            told += [{**row, "metric": metric} for metric in of_users]
+            columns += list(of_users.values())
+    found = bootstrap_known_means(columns, settings.evaluate.bootstrap_samples, settings.seed)
+    rows += [{**row, **vars(i[0]), "num": i[1]} for row, i in zip(told, found, strict=True) if i]
     return rows
 
 
@@ -225,6 +239,14 @@ def headline(rows: pd.DataFrame) -> dict[str, object]:
     costs = at_k[at_k["against"].str.startswith(_WITHOUT, na=False)]
     if len(costs):
         found["gain_of_rules"] = {row["against"].removeprefix(_WITHOUT): _interval(row) for _, row in costs.iterrows()}
+    shares = rows[(rows["k"] == k) & (rows["slice"] == "all") & rows["metric"].str.startswith(EXPOSURE)]
+    if len(shares := shares[shares["model"].str.startswith(BLEND)]):
+        found[f"exposure@{k}"] = {
+            group.removeprefix(EXPOSURE): {row["model"]: _interval(row) for _, row in part.iterrows()}
+            for group, part in shares.groupby("metric")
+        }
+    if gaps := gaps_at(rows, k):
+        found[f"ndcg@{k}_gap"] = gaps
     difference = at_k[at_k["against"] == best]
     if len(difference):
         found["blend_minus_best"] = _interval(difference.iloc[0])

@@ -18,7 +18,10 @@ METRICS = {
     "diversity": ("Diversity", "mean distance between the texts of two items of a list, 0 to 2"),
     "novelty": ("Novelty", "mean surprise of an item of a list, in bits: 1 more is half as popular"),
     "popularity": ("Popularity of the lists", "mean number of users who acted on an item of a list"),
+    "exposure": ("Exposure", "share of the lists' places, each weighted by its discount, that goes to these items"),
+    "ndcg_gap": ("nDCG gap", "best served group of users less the worst; lower: more even"),
 }
+"""Name and note by metric, or by what stands before the colon: a group of items, or what groups the users, follows it."""
 MODELS = {
     "blend": "Blend",
     "als": "Implicit ALS",
@@ -33,6 +36,7 @@ MODELS = {
     "latest_visit": "Co-visits of the latest visit",
     "again": "Own history",
     "candidates": "All sources",
+    "random_groups": "Blend, users grouped by lot",
 }
 _WITHOUT = "blend without "
 """Start of the name of the blend without one of its rules: what that rule costs, and no rival."""
@@ -119,7 +123,7 @@ def _group(metric: str, k: int, rows: Sequence[Mapping[str, Any]]) -> Group:
         Bar(model_name(r["model"]), r["value"], r["low"], r["high"], place, r["num"], r["model"] == "blend")
         for r, place in zip(ordered, placed, strict=True)
     )
-    return Group(f"{metric_name(metric)}@{k}", METRICS.get(metric, ("", ""))[1], bars, tuple(marks))
+    return Group(f"{metric_name(metric)}@{k}", METRICS.get(metric.partition(":")[0], ("", ""))[1], bars, tuple(marks))
 
 
 def _differences(rows: Sequence[Mapping[str, Any]]) -> Group | None:
@@ -214,7 +218,9 @@ def model_name(model: str) -> str:
 
 def metric_name(metric: str) -> str:
     """A metric's name for people."""
-    return METRICS.get(metric, (metric.replace("_", " "), ""))[0]
+    base, colon, of = metric.partition(":")
+    name = METRICS.get(base, (base.replace("_", " "), ""))[0]
+    return f"{name}: {of}" if colon else name
 
 
 def is_number(value: object) -> bool:
