@@ -29,6 +29,7 @@ setup(
         "numpy>=1.26,<2",
         "pandas>=2.1,<3",
         "petastorm==0.12.1",
+        "pillow>=10.1,<14",
         "py3langid>=0.2.2,<0.3",
         "pyarrow>=14,<15",
         "pydantic>=2.7,<3",
