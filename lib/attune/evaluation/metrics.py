@@ -158,14 +158,14 @@ def intra_list_diversity(items: NDArray, vectors: NDArray, k: int) -> Values:
 
     Args:
         items: index of the item at each place [U, L]; -1 where a list is shorter.
-        vectors: [N, D] of length 1; zero where an item has none.
+        vectors: [N, D] of length 1 or, where a part of it is only expected, less; zero where an item has none.
     """
     chosen = items[:, :k]
     known = (chosen >= 0) & vectors.any(axis=1)[np.maximum(chosen, 0)]
     held = np.where(known[:, :, None], vectors[np.maximum(chosen, 0)], 0.0)
     num, total = known.sum(axis=1), held.sum(axis=1)
     # Cosines of all pairs, each with itself included, add up to the square of the sum of the vectors.
-    alike = (total**2).sum(axis=1) - num
+    alike = (total**2).sum(axis=1) - (held**2).sum(axis=(1, 2))
     pairs = num * (num - 1)
     return np.where(pairs > 0, 1 - np.divide(alike, pairs, out=np.zeros(len(num)), where=pairs > 0), np.nan)
 
