@@ -124,6 +124,7 @@ class Generate(Settings):
     num_reviews: Count | None
     num_days: Annotated[int, Field(ge=7, le=3650)]
     dirty_share: Annotated[float, Field(ge=0, le=0.5)]
+    image_share: Share
 
 
 class Bots(Settings):

@@ -10,6 +10,7 @@ from attune.demo import raw_events
 from attune.demo.campaigns import describe_campaigns, make_exposures
 from attune.demo.catalogue import describe_items, item_id, make_catalogue
 from attune.demo.people import describe_users, make_people, user_id
+from attune.demo.pictures import has_picture, picture_path, write_pictures
 from attune.demo.randomness import Floats, Ints
 from attune.demo.reviews import COLUMNS as REVIEW_COLUMNS
 from attune.demo.reviews import make_reviews
@@ -28,7 +29,7 @@ _MAX_POSITION = 20
 
 
 def generate(spark: "SparkSession", settings: "Config", root: str) -> None:
-    """Write events, reviews, items, users, campaigns and truth under ``root``, in place of what lies there.
+    """Write events, reviews, items (with pictures where asked for), users, campaigns and truth under ``root``, in place of what lies there.
 
     One seed and the same settings give the same rows, whatever the cluster.
     """
@@ -39,8 +40,10 @@ def generate(spark: "SparkSession", settings: "Config", root: str) -> None:
     _write_text(lines, f"{root}/events", "ds")
     reviews = _map(spark, world, world.num_reviews, make_reviews, REVIEW_COLUMNS)
     _write_text(_review_lines(reviews), f"{root}/reviews")
-    items = _map(spark, world, world.num_items, describe_items, _ITEMS)
+    items = _map(spark, world, world.num_items, _items, _ITEMS)
     _write_json(items, f"{root}/items")
+    if world.image_share > 0:
+        write_pictures(world, root)
     users = _map(spark, world, world.num_users, describe_users, _USERS)
     _write_json(users, f"{root}/users")
     _write_campaigns(spark, world, root)
@@ -76,7 +79,7 @@ def _map(
     return spark.range(0, count, 1, num_partitions(count)).mapInPandas(rows, schema)  # type: ignore[arg-type]
 
 
-_ITEMS = "item string, title string, description string, category string, brand string, price double"
+_ITEMS = "item string, title string, description string, category string, brand string, price double, image string"
 _USERS = "user string, age_band string, gender string, country string, consent boolean"
 _EXPOSURES = (
     "exposure_key bigint, user int, campaign int, ts_ms bigint, treated boolean, probability double, "
@@ -118,6 +121,14 @@ def _write_campaigns(spark: "SparkSession", world: World, root: str) -> None:
     )
     truth = ("probability", "probability_untreated", "probability_treated")
     _write_parquet(exposures.select(user, campaign, *truth), f"{root}/truth/exposures")
+
+
+def _items(world: World, item: Ints) -> pd.DataFrame:
+    """Raw fields of items, with the path of a picture where there is one."""
+    paths = [
+        picture_path(i) if drawn else None for i, drawn in zip(item.tolist(), has_picture(world, item), strict=True)
+    ]
+    return describe_items(world, item).assign(image=pd.Series(paths, dtype=object))
 
 
 def _tastes(world: World, user: Ints) -> pd.DataFrame:

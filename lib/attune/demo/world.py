@@ -32,6 +32,7 @@ class World:
     start: dt.date
     dirty_share: float
     bot_events_per_day: int
+    image_share: float
     random: Randomness = field(compare=False)
 
     @property
@@ -80,5 +81,6 @@ def make_world(settings: "Config") -> World:
         start=settings.as_of - dt.timedelta(days=g.num_days),
         dirty_share=g.dirty_share,
         bot_events_per_day=settings.clean.bots.events_per_day,
+        image_share=g.image_share,
         random=Randomness(settings.seed),
     )
