@@ -4,7 +4,7 @@ import sys
 
 from attune.features.tables import update_satisfaction, update_segments
 from attune.run import Run, job
-from attune.scoring.tables import update_embeddings, update_sentiment, update_text_scores
+from attune.scoring.tables import update_embeddings, update_item_images, update_sentiment, update_text_scores
 
 
 @job(
@@ -18,12 +18,22 @@ from attune.scoring.tables import update_embeddings, update_sentiment, update_te
         "user_features",
         "texts",
     ),
-    writes=("review_sentiment", "item_satisfaction", "embeddings", "user_profiles", "segments", "text_scores"),
+    writes=(
+        "models/image_encoder",
+        "review_sentiment",
+        "item_satisfaction",
+        "item_images",
+        "embeddings",
+        "user_profiles",
+        "segments",
+        "text_scores",
+    ),
 )
 def score(run: Run) -> None:
     """Score every review, item and text, and derive item satisfaction, user vectors and segments."""
     update_sentiment(run)
     update_satisfaction(run)
+    update_item_images(run)
     update_embeddings(run)
     update_segments(run)
     update_text_scores(run)

@@ -5,7 +5,7 @@ import sys
 from attune.recommend.tables import read_inputs
 from attune.recommend.train import train_ranker
 from attune.run import Run, job
-from attune.scoring.tables import update_embeddings, update_sentiment
+from attune.scoring.tables import update_embeddings, update_item_images, update_sentiment
 from attune.training.tables import (
     train_next_item_model,
     train_response_model,
@@ -32,7 +32,9 @@ from attune.training.tables import (
         "models/next_item",
         "models/response",
         "models/ranker",
+        "models/image_encoder",
         "review_sentiment",
+        "item_images",
         "embeddings",
     ),
 )
@@ -44,6 +46,7 @@ def train(run: Run) -> None:
     train_sentiment_model(run)
     train_text_match_model(run)
     update_sentiment(run)
+    update_item_images(run)
     update_embeddings(run)
     train_next_item_model(run)
     train_response_model(run)

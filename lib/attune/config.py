@@ -461,6 +461,9 @@ class Score(Settings):
     texts: list[str] | None
     tokens_per_batch: Count
     max_tokens: Annotated[int, Field(ge=4, le=512)] | None
+    image_encoder: Annotated[str, Field(min_length=1)] | None
+    image_root: Annotated[str, Field(min_length=1)] | None
+    image_weight: Share
     satisfaction_prior: Positive
     num_words: Count
     num_segments: Count
@@ -637,6 +640,11 @@ class Config(Settings):
     def inputs_root(self) -> str:
         """Folder that relative input paths start from."""
         return self.inputs.root or f"{self.workspace}/raw"
+
+    @property
+    def image_root(self) -> str:
+        """Folder or URI that all pictures of items lie under."""
+        return self.score.image_root or self.inputs_root
 
     @property
     def test_start(self) -> dt.date:

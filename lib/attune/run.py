@@ -78,8 +78,10 @@ class Run:
 
     def read_or_empty(self, table: str) -> "DataFrame":
         """Latest rows of a table, or none where it was never published: an input that was not declared."""
-        if self.tables.exists(table):
-            return self.read(table)
+        return self.read(table) if self.tables.exists(table) else self.empty(table)
+
+    def empty(self, table: str) -> "DataFrame":
+        """No rows, with the columns of a table."""
         return self.spark.createDataFrame([], TABLES[table].struct())
 
     def stage(self, frames: "Mapping[str, DataFrame]") -> dict[str, StagedTable]:

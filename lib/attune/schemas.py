@@ -355,13 +355,27 @@ TABLES: dict[str, TableSchema] = {
             """,
         ),
         _table(
+            "item_images",
+            "one item with an image_path",
+            """
+            item_id string item
+            path string where its picture was looked for
+            status string scored, or why not: missing (or empty), outside (of score.image_root), too_large, elongated, not_a_picture, damaged, unreadable
+            num_bytes bigint size of the file; null where there is none
+            modified_ts timestamp when the file was last changed, UTC
+            content_hash string SHA-256 of the file; null where it was not read
+            vector array<float> what the image encoder gives, length 1; null where not scored
+            model_version string version of the image encoder: a hash of its files
+            """,
+        ),
+        _table(
             "embeddings",
-            "one user or item and model version",
+            "one user or item, kind and model version",
             """
             id string user_id or item_id
-            kind string user or item
-            vector array<float> pooled encoder vector of length 1
-            model_version string version of the text match model
+            kind string item (its text), item_image, item_fused (both) or user (mean of item_fused where there are such, else of item)
+            vector array<float> length 1; of kind item_fused less where a part is missing and expected from the other
+            model_version string version of the text match model or image encoder; of fused vectors TEXT+IMAGE@WEIGHT
             """,
             ("kind",),
         ),

@@ -130,7 +130,7 @@ def _read_delta(spark: "SparkSession", settings: Config, name: str, source: Inpu
         assert located is not None, "only what the driver can list comes here"
         uri = path if "://" in path else located[1]
         struct = StructType.fromJson(json.loads(DeltaTable(uri).schema().to_json()))
-        members = [_as_named(file.path) for file in chosen if file.root == path]
+        members = [as_named(file.path) for file in chosen if file.root == path]
         if members:
             reader = _reader(spark, source, struct).option("basePath", plain(path) if path == uri else uri)
             frames.append(_with_file(reader.load(members)))
@@ -169,7 +169,7 @@ def _with_file(rows: "DataFrame") -> "DataFrame":
 def _paths(chosen: list[RawFile], files: list[RawFile]) -> list[str]:
     """Paths for Spark: of files, or of folders of which every file is read where there are many."""
     if len(chosen) <= _MANY_PATHS:
-        return [_as_named(file.path) for file in chosen]
+        return [as_named(file.path) for file in chosen]
     everything: dict[str, int] = {}
     for file in files:
         everything[file.path.rpartition("/")[0]] = everything.get(file.path.rpartition("/")[0], 0) + 1
@@ -180,12 +180,12 @@ def _paths(chosen: list[RawFile], files: list[RawFile]) -> list[str]:
     for folder, members in by_folder.items():
         leaf = not any(other.startswith(f"{folder}/") for other in everything)
         if leaf and members[0].whole and len(members) == everything[folder]:
-            paths.append(_as_named(folder))
+            paths.append(as_named(folder))
         else:
-            paths += [_as_named(file.path) for file in members]
+            paths += [as_named(file.path) for file in members]
     return paths
 
 
-def _as_named(path: str) -> str:
+def as_named(path: str) -> str:
     """A path that was found, not written by a person: brackets in it are letters, not a pattern."""
     return re.sub(r"([\\{}\[\]*?])", r"\\\1", path)

@@ -126,11 +126,10 @@ def _source(name: str) -> Path:
     if os.path.isdir(name):
         return Path(name)
     from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, allow_patterns=list(_PATTERNS)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except (OSError, ValueError) as error:
         raise MissingError(
             f"score.image_encoder: {name!r} is no local folder and cannot be had from the hub ({_short(error)}): give a folder"
         ) from error

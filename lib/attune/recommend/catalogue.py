@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-# Shape legend: N items, F features of an item, G regions, R rank of the factors, D width of the text vectors.
+# Shape legend: N items, F features of an item, G regions, R rank of the factors, D width of the vectors.
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Catalogue:
     neighbours: sparse.csr_matrix | None = None  # [N, N]; row: item acted on, column: its neighbour
     linear: sparse.csr_matrix | None = None  # [N, N]; row: item acted on, column: item that it speaks for or against
     factors: Floats | None = None  # [N, R]; zero for items that were never acted on
-    vectors: Floats | None = None  # [N, D]; length 1, or zero for items without text
+    vectors: Floats | None = None  # [N, D]; of text, or text and picture; length 1 or less, zero where neither is there
     next_item: "NextItemScores | None" = None  # what comes after the items that a user took
 
     def __len__(self) -> int:

@@ -90,7 +90,7 @@ class Reranker:
         is due, and that are not far below the best; of these conditions, in this order, those count that leave anyone. Worth is
         ``(1 - novelty) * score / best score + novelty * surprise``, and variety is maximal marginal relevance over it
         (Carbonell and Goldstein 1998): ``(1 - diversity) * worth - diversity * likeness``, likeness being the highest cosine
-        of the text vectors to an item above; without vectors items of one category are alike.
+        of the vectors to an item above; without vectors items of one category are alike.
         """
         boosted = scores * self._factors[items]
         order = np.argsort(-boosted, kind="stable")

@@ -186,11 +186,14 @@ def _numbered(users: "DataFrame") -> "DataFrame":
 
 
 def _vectors(inputs: Inputs, item_index: "DataFrame", num_items: int) -> "arrays.Floats | None":
+    """Vectors of text and picture where there are such, else of the text."""
     from pyspark.sql import functions as F
 
     if inputs.embeddings is None:
         return None
-    of_items = inputs.embeddings.where(F.col("kind") == "item").withColumnRenamed("id", "item_id")
-    return arrays.rows_by_item(
-        of_items.join(F.broadcast(item_index), "item_id").select("item", "vector").toPandas(), "vector", num_items
-    )
+    for kind in ("item_fused", "item"):
+        of_items = inputs.embeddings.where(F.col("kind") == kind).withColumnRenamed("id", "item_id")
+        rows = of_items.join(F.broadcast(item_index), "item_id").select("item", "vector").toPandas()
+        if len(rows):
+            return arrays.rows_by_item(rows, "vector", num_items)
+    return None

@@ -1,7 +1,7 @@
 """Candidate sources: each scores every item of the catalogue for every user of a block.
 
 A source is a function of (catalogue, batch) to scores [B, N], higher is better, ``NOT_PROPOSED`` where it has nothing to
-say. B users of the block, N items, G regions, C categories, D width of the text vectors.
+say. B users of the block, N items, G regions, C categories, D width of the vectors.
 """
 
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def latest_visit(catalogue: Catalogue, batch: Batch) -> Floats:
 
 
 def text(catalogue: Catalogue, batch: Batch) -> Floats:
-    """Cosine of the item's text vector and the weighted mean of those of the user's history; reaches new items too."""
+    """Cosine of the vector of the item's text (and picture) and the weighted mean of those of the user's history; reaches new items too."""
     scores = np.full((len(batch), len(catalogue)), NOT_PROPOSED, np.float32)
     if catalogue.vectors is None:
         return scores

@@ -40,7 +40,7 @@ class Scorer:
     """A network on its device, with the text encoder it was trained with."""
 
     def __init__(self, network: Network, encoder: TextEncoder, tokens_per_batch: int, precision: str = "auto") -> None:
-        self.device = _device()
+        self.device = device_of_task()
         self.network = network.to(self.device).eval()
         self._encoder = encoder
         self._tokens_per_batch = tokens_per_batch
@@ -95,7 +95,7 @@ def load_scorer(model_folder: str, max_tokens: int | None, tokens_per_batch: int
 
     Longer texts are cut to ``max_tokens``; None, and any higher number, stand for the length the model was trained on.
     """
-    torch.set_num_threads(_threads())
+    torch.set_num_threads(threads_of_task())
     verify(model_folder)
     trained_on = int(describe_network(model_folder)["max_tokens"])
     encoder = text_encoder(str(Path(model_folder) / TOKENIZER), min(max_tokens or trained_on, trained_on))
@@ -120,7 +120,7 @@ def score_batches(
         yield batch, scorer.score(batch["text"], batch.get("other_text"))
 
 
-def _device() -> torch.device:
+def device_of_task() -> torch.device:
     """The GPU that Spark gave the task, else any GPU, else the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
@@ -131,7 +131,7 @@ def _device() -> torch.device:
     return torch.device("cuda", int(resources["gpu"].addresses[0]) if "gpu" in resources else 0)
 
 
-def _threads() -> int:
+def threads_of_task() -> int:
     """Threads of one task: as many as the cores Spark reserves for it, so that tasks do not fight."""
     from pyspark import TaskContext
 

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 from attune.errors import SettingsError
 from attune.features.user_vectors import user_vectors
+from attune.models.image_encoder import store_image_encoder
 from attune.models.networks import describe_network
-from attune.scoring.embeddings import embed_items
+from attune.scoring.embeddings import embed_items, fuse_items, image_vectors
+from attune.scoring.images import fingerprint, locate_images, score_images
 from attune.scoring.sentiment import score_sentiment
 from attune.scoring.texts import KINDS, score_texts, text_hash
 from attune.tables import conform
@@ -70,20 +72,57 @@ def update_text_scores(run: "Run") -> None:
     run.write({"text_scores": conform(scores, "text_scores")}, origin)
 
 
+def update_item_images(run: "Run") -> None:
+    """Publish item_images, unless encoder, items and files are those of the last run."""
+    from pyspark.sql import functions as F
+
+    settings = run.settings
+    if settings.score.image_encoder is None:
+        run.skip("item_images", "score.image_encoder is null")
+    elif not run.has("items"):
+        run.skip("item_images", "there are no items")
+    else:
+        folder = store_image_encoder(settings.score.image_encoder, run.models)
+        located = locate_images(run.read("items"), settings.image_root).persist()
+        origin = run.origin("items") | {"models/image_encoder": folder.name, "files": fingerprint(located)}
+        if not run.is_current("item_images", origin):
+            before = run.read_or_empty("item_images").where(F.col("model_version") == folder.name)
+            run.write({"item_images": score_images(located, before, str(folder), settings)}, origin)
+        located.unpersist()
+        counts = run.read("item_images").groupBy("status").count().collect()
+        run.metric("item_images", {row["status"]: row["count"] for row in counts})
+
+
 def update_embeddings(run: "Run") -> None:
-    """Publish vectors of items and users, unless they come from these tables and this model already."""
+    """Publish vectors of items and users, unless they come from these tables and models already."""
+    settings, has_text = run.settings, run.models.has_latest("text_match")
+    with_images = settings.score.image_encoder is not None and run.has("item_images")
     if not run.has("items"):
         run.skip("embeddings", "there are no items")
-    elif not run.models.has_latest("text_match"):
+    elif not has_text and not with_images:
         run.skip("embeddings", "no text match model is in use")
     else:
-        folder, settings = run.models.latest("text_match"), run.settings
-        origin = run.origin("items", "events") | {"models/text_match": folder.name, "as_of": str(settings.as_of)}
-        if not run.is_current("embeddings", origin):
-            items = embed_items(run.read("items"), str(folder), settings).persist()
-            recommend = settings.recommend
-            users = user_vectors(
-                run.read("events"), items, recommend.event_weights, recommend.half_life_days, settings.as_of
-            )
-            run.write({"embeddings": items.unionByName(users)}, origin)
-            items.unpersist()
+        origin = run.origin("items", "events") | {"as_of": str(settings.as_of)}
+        if has_text:
+            folder = run.models.latest("text_match")
+            origin["models/text_match"] = folder.name
+        if with_images:
+            origin |= run.origin("item_images") | {"image_weight": settings.score.image_weight}
+        if run.is_current("embeddings", origin):
+            return
+        texts = embed_items(run.read("items"), str(folder), settings) if has_text else run.empty("embeddings")
+        items = texts.persist()
+        if with_images:
+            images = image_vectors(run.read("item_images"))
+            fused = fuse_items(texts, images, settings.score.image_weight).persist()
+            items = fused
+        recommend = settings.recommend
+        users = user_vectors(
+            run.read("events"), items, recommend.event_weights, recommend.half_life_days, settings.as_of
+        )
+        vectors = texts.unionByName(users)
+        if with_images:
+            vectors = vectors.unionByName(images).unionByName(fused)
+        run.write({"embeddings": vectors}, origin)
+        for frame in (texts, items):
+            frame.unpersist()
