@@ -7,6 +7,7 @@ from attune.recommend.train import train_ranker
 from attune.run import Run, job
 from attune.scoring.tables import update_embeddings, update_item_images, update_sentiment
 from attune.training.tables import (
+    train_cross_match_model,
     train_next_item_model,
     train_response_model,
     train_sentiment_model,
@@ -29,6 +30,7 @@ from attune.training.tables import (
     writes=(
         "models/sentiment",
         "models/text_match",
+        "models/cross_match",
         "models/next_item",
         "models/response",
         "models/ranker",
@@ -45,6 +47,7 @@ def train(run: Run) -> None:
     """
     train_sentiment_model(run)
     train_text_match_model(run)
+    train_cross_match_model(run)
     update_sentiment(run)
     update_item_images(run)
     update_embeddings(run)

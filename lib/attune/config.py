@@ -350,6 +350,13 @@ class TextMatchTask(EncoderTask):
     valid_share: Annotated[float, Field(gt=0, lt=0.5)]
 
 
+class CrossMatchTask(EncoderTask):
+    enabled: bool
+    history_days: Positive
+    num_negatives: Count
+    valid_share: Annotated[float, Field(gt=0, lt=0.5)]
+
+
 class NextItemTask(TrainTask):
     enabled: bool
     width: Count
@@ -430,6 +437,7 @@ class Train(Settings):
     tracking: list[Literal["mlflow", "tensorboard"]]
     sentiment: SentimentTask
     text_match: TextMatchTask
+    cross_match: CrossMatchTask
     next_item: NextItemTask
     response: ResponseTask
     finetune: Finetune
@@ -580,6 +588,7 @@ class Recommend(Settings):
     ease: Ease
     covisit: Covisit
     ranker: Ranker
+    short_list: Count
     rerank: Rerank
     sinks: list[Sink]
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from attune.config import GatedTask
 from attune.models.store import read_card
+from attune.training.cross_match import train_cross_match
 from attune.training.driver import TrainedModel
 from attune.training.finetune import finetune
 from attune.training.next_item_model import train_next_item
@@ -38,20 +39,24 @@ def train_sentiment_model(run: "Run") -> None:
 
 def train_text_match_model(run: "Run") -> None:
     """Train the match of item texts from what users acted on before the first period that the ranking learns from."""
-    from pyspark.sql import functions as F
-
-    settings = run.settings
-    if not settings.train.text_match.enabled:
+    task = run.settings.train.text_match
+    if not task.enabled:
         run.skip("text_match", "train.text_match.enabled is false")
-    elif not run.has("examples"):
-        run.skip("text_match", "there are no events")
-    elif not run.has("items"):
-        run.skip("text_match", "there are no items with texts")
-    else:
-        positives = run.read("examples").where((F.col("label") == 1) & (F.col("split") == "train"))
-        pairs = positive_pairs(positives, settings.train.text_match.history_days, settings.cutoffs[0])
-        items = items_with_text(run.read("items"))
-        _note(run, train_text_match(pairs, items, settings, run.run_id, run.versions_read("examples", "items")))
+    elif _has_pairs(run, "text_match"):
+        pairs, items = _pairs(run, task.history_days)
+        versions = run.versions_read("examples", "items")
+        _note(run, train_text_match(pairs, items, run.settings, run.run_id, versions))
+
+
+def train_cross_match_model(run: "Run") -> None:
+    """Train the cross-encoder of item pairs from the same actions as the match of item texts."""
+    task = run.settings.train.cross_match
+    if not task.enabled:
+        run.skip("cross_match", "train.cross_match.enabled is false")
+    elif _has_pairs(run, "cross_match"):
+        pairs, items = _pairs(run, task.history_days)
+        versions = run.versions_read("examples", "items")
+        _note(run, train_cross_match(pairs, items, run.settings, run.run_id, versions))
 
 
 def train_next_item_model(run: "Run") -> None:
@@ -105,6 +110,24 @@ def tune_model(run: "Run") -> None:
     found = tune(texts, run.settings, run.run_id, run.versions_read("texts"))
     run.metric("tune", found)
     run.log(f"best of {len(found['trials'])} trials: {found['best']['value']:.4f} with " + " ".join(found["set"]))
+
+
+def _has_pairs(run: "Run", model: str) -> bool:
+    """Whether there is what pairs of items are made from; what is absent is noted."""
+    for table, reason in (("examples", "there are no events"), ("items", "there are no items with texts")):
+        if not run.has(table):
+            run.skip(model, reason)
+            return False
+    return True
+
+
+def _pairs(run: "Run", history_days: float) -> "tuple[DataFrame, DataFrame]":
+    """Pairs of items that users acted on before the first period that the ranking learns from, and the items with texts."""
+    from pyspark.sql import functions as F
+
+    positives = run.read("examples").where((F.col("label") == 1) & (F.col("split") == "train"))
+    pairs = positive_pairs(positives, history_days, run.settings.cutoffs[0])
+    return pairs, items_with_text(run.read("items"))
 
 
 def _learned_from(run: "Run", model: str, task: GatedTask, table: str) -> "DataFrame | None":

@@ -13,7 +13,7 @@ from attune.training.split import bucket
 from attune.training.tokenise import token_column
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 TASK = "text_match"
 MAX_VALID_PAIRS = 2_000
@@ -40,11 +40,19 @@ def positive_pairs(positives: "DataFrame", history_days: float, before: dt.date)
 
 
 def items_with_text(items: "DataFrame") -> "DataFrame":
-    """item_id and ``text``, as the text match model reads it, of each row of the table items."""
+    """item_id, category and ``text``, as models that match items read it, of each row of the table items."""
     from pyspark.sql import functions as F
 
     columns = (F.col(name) for name in ("title", "description", "category", "brand"))
-    return items.select("item_id", item_text(*columns).alias("text"))
+    return items.select("item_id", "category", item_text(*columns).alias("text"))
+
+
+def pair_split(seed: int, valid_share: float) -> "Column":
+    """``train`` or ``valid`` by a hash of anchor_item and target_item, the same in either direction."""
+    from pyspark.sql import functions as F
+
+    ordered = (F.least("anchor_item", "target_item"), F.greatest("anchor_item", "target_item"))
+    return F.when(bucket(seed, *ordered) < valid_share, "valid").otherwise("train")
 
 
 def train_text_match(
@@ -93,10 +101,8 @@ def match_rows(
     of_target = pairs.groupBy("target_item").agg(F.sum("weight").alias("target_weight"))
     total = pairs.agg(F.sum("weight").alias("total_weight"))
     pairs = pairs.join(of_target, "target_item").crossJoin(F.broadcast(total))
-    ordered = (F.least("anchor_item", "target_item"), F.greatest("anchor_item", "target_item"))
     return pairs.select(
-        F.xxhash64("anchor_item", "target_item").alias(ROW_KEY),
-        F.when(bucket(seed, *ordered) < task.valid_share, "valid").otherwise("train").alias("split"),
+        F.xxhash64("anchor_item", "target_item").alias(ROW_KEY), pair_split(seed, task.valid_share).alias("split"),
         "anchor_id", "target_id", F.log(F.col("target_weight") / F.col("total_weight")).alias("target_log_q"), F.col("weight").cast("double").alias("weight"),
         "anchor", "target",
     )  # fmt: skip
