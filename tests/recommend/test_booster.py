@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 
 from attune.recommend.booster import Groups, RankingModel, TreeSettings, choose_rounds, fit_booster, read_model
+from attune.recommend.short_list import ShortList
 from attune.training.calibration import expected_calibration_error
 
 COLUMNS = ["signal", "noise"]
@@ -50,13 +51,15 @@ def test_columns_are_put_in_order_and_holes_left_open() -> None:
     np.testing.assert_array_equal(groups.select(["a", "b"], ["b", "c", "a"]).features, [[2, np.nan, 1]])
 
 
-def test_stored_model_scores_as_before(tmp_path: Path) -> None:
+@pytest.mark.parametrize("short_list", [None, ShortList("v3", 30, 0.8, 0.4, -0.1)])
+def test_stored_model_scores_as_before(tmp_path: Path, short_list: ShortList | None) -> None:
     groups = made_up(60, 1)
     model = RankingModel(
         fit_booster(groups, COLUMNS, TREES).model_to_string(),
         tuple(COLUMNS),
         {"rank": 8, "reg": 0.1, "alpha": 1.0},
         7.0,
+        short_list=short_list,
     )
     model.write(tmp_path)
     loaded = read_model(tmp_path)
@@ -82,7 +85,23 @@ def test_probabilities_are_those_of_all_users_not_only_of_those_with_a_hit() -> 
 
 
 def test_users_are_chosen_with_all_their_candidates() -> None:
-    groups = Groups(np.arange(5, dtype=np.float32)[:, None], np.array([0, 1, 0, 0, 1], np.int8), np.array([2, 2, 1]))
+    groups = Groups(
+        np.arange(5, dtype=np.float32)[:, None], np.array([0, 1, 0, 0, 1], np.int8), np.array([2, 2, 1]),
+        items=np.arange(5) + 10, anchors=np.array([7, 8, -1]),
+    )  # fmt: skip
     assert groups.has_hit.tolist() == [True, False, True]
     some = groups.of_users(groups.has_hit)
     assert (some.features[:, 0].tolist(), some.sizes.tolist()) == ([0, 1, 4], [2, 1])
+    assert some.items is not None
+    assert some.anchors is not None
+    assert (some.items.tolist(), some.anchors.tolist()) == ([10, 11, 14], [7, -1])
+
+
+def test_odds_come_from_trees_that_did_not_learn_from_these_users() -> None:
+    earlier, valid = made_up(60, 2), made_up(60, 1)
+    chosen = choose_rounds([earlier], valid, COLUMNS, TREES)
+    assert chosen.groups is valid
+    trees = fit_booster(earlier, COLUMNS, replace(TREES, num_rounds=chosen.rounds))
+    slope, intercept = chosen.calibration
+    expected = slope * np.asarray(trees.predict(valid.features, raw_score=True)) + intercept
+    np.testing.assert_allclose(chosen.odds, expected, atol=1e-6)

@@ -12,16 +12,20 @@ import torch
 
 from attune import config
 from attune.errors import InputError, SettingsError
+from attune.models.encoder import load_encoder
 from attune.models.item_sequence import CATALOGUE, ItemSequenceModel
 from attune.models.networks import write_network
+from attune.models.pair_scorer import PairScorer
 from attune.models.store import ModelStore
 from attune.recommend.booster import read_model
 from attune.recommend.evaluate import evaluate
 from attune.recommend.inputs import Inputs
 from attune.recommend.recommend import recommend
+from attune.recommend.short_list import ShortList
 from attune.recommend.sources import SOURCES
 from attune.recommend.train import TrainedRanker, train_ranker
 from attune.schemas import TABLES
+from models.tiny_bert import WORDS, tiny_tokenizer, write_tiny_bert
 from recommend import shop
 
 if TYPE_CHECKING:
@@ -192,6 +196,52 @@ def test_the_next_item_model_takes_part(inputs: Inputs, tmp_path: Path) -> None:
     assert (proposed == "next_item").any(), "the version that the ranking was trained with"
     (store.folder("next_item", "v1") / CATALOGUE).unlink()
     with pytest.raises(InputError, match=r"v1/items\.json is missing"), recommend(inputs, settings, store, AS_OF):
+        pass
+
+
+def test_the_cross_encoder_reads_the_short_lists(inputs: Inputs, tmp_path: Path) -> None:
+    """A network with drawn weights is of no use, and not used; where it is taken all the same, it is heard, by its version."""
+    encoder = load_encoder(write_tiny_bert(tmp_path))
+    torch.manual_seed(0)
+    network = PairScorer(encoder, separator_id=3)
+    torch.nn.init.normal_(network.head.weight, std=20.0)
+    words = [f"{a} {b} {c}" for a in WORDS[:4] for b in WORDS[4:8] for c in WORDS[8:10]]
+    items = shop.items().assign(title=words[: len(shop.items())], description=None, brand=None)
+    described = items.astype({"description": object, "brand": object})
+    spark = inputs.events.sparkSession
+    named = replace(inputs, items=spark.createDataFrame(described, "item_id string, title string, category string, price double, description string, brand string"))  # fmt: skip
+    store = ModelStore(str(tmp_path / "workspace"))
+    for version in ("v1", "v2"):
+        store.save("cross_match", version, lambda folder: write_network(network, tiny_tokenizer(), 32, folder), {})
+    store.promote("cross_match", "v1")
+    settings = config.load([], [*SMALL, "train.cross_match.enabled=true", "recommend.short_list=8"], str(AS_OF))
+    trained = train_ranker(named, settings, store, "r1")
+    told = trained.metrics["cross_match"]
+    assert isinstance(told, dict)
+    assert told["version"] == "v1"
+    assert told["users_fitted"] > 10
+    model = read_model(store.latest("ranker"))
+    assert (model.short_list is not None) == told["used"]
+    short = ShortList("v1", 8, 1.0, 1.0, 0.0)
+    read = {"r2": replace(model, short_list=short), "r3": replace(model, short_list=None)}
+    lists = {}
+    for version, one in read.items():
+        store.save("ranker", version, one.write, {})
+        store.promote("ranker", version)
+        store.promote("cross_match", "v2")
+        with recommend(named, settings, store, AS_OF) as frame:
+            found = frame.toPandas()
+        lists[version] = found.groupby("user_id")["item_id"].apply(list).to_dict()
+    people = [user for user in lists["r2"] if not user.startswith("*")]
+    assert sum(lists["r2"][user] != lists["r3"][user] for user in people) > len(people) / 2
+    assert all(lists["r2"][user] == lists["r3"][user] for user in ("*", "*:France", "*:Spain"))
+    store.promote("ranker", "r2")
+    measured = evaluate(named, settings, store)
+    gain = measured.metrics["gain_of_rules"]["cross_match"]  # type: ignore[index]
+    assert gain["low"] <= gain["value"] <= gain["high"]
+    assert "error_before" not in measured.metrics["calibration"]  # type: ignore[operator]
+    (store.folder("cross_match", "v1") / "config.json").unlink()
+    with pytest.raises(InputError, match=r"v1/config\.json is missing"), recommend(named, settings, store, AS_OF):
         pass
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attune.recommend.catalogue import Floats
+from attune.recommend.short_list import ShortList
 from attune.training.calibration import fit_calibration
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Groups:
     features: Floats  # [M, K]
     labels: NDArray[np.int8]  # [M]; 1 acted on
     sizes: NDArray[np.int64]  # [Q]; candidates of each user, in order
+    items: NDArray[np.int64] | None = None  # [M]; index of the candidate in the catalogue of the period
+    anchors: NDArray[np.int64] | None = None  # [Q]; index of the item that the user acted on last, -1 without history
 
     def select(self, found: Sequence[str], wanted: Sequence[str]) -> "Groups":
         """The same with the features in another order; NaN for those that are not there."""
@@ -36,12 +39,18 @@ class Groups:
         for target, name in enumerate(wanted):
             if name in found:
                 features[:, target] = self.features[:, list(found).index(name)]
-        return Groups(features, self.labels, self.sizes)
+        return replace(self, features=features)
 
     def of_users(self, chosen: NDArray[np.bool_]) -> "Groups":
         """The candidates of some users [Q]."""
         of_row = np.repeat(chosen, self.sizes)
-        return Groups(self.features[of_row], self.labels[of_row], self.sizes[chosen])
+        return Groups(
+            self.features[of_row],
+            self.labels[of_row],
+            self.sizes[chosen],
+            None if self.items is None else self.items[of_row],
+            None if self.anchors is None else self.anchors[chosen],
+        )
 
     @property
     def has_hit(self) -> NDArray[np.bool_]:
@@ -107,6 +116,7 @@ class RankingModel:
         1.0,
         0.0,
     )  # slope and intercept that turn the trees' log odds into probabilities
+    short_list: ShortList | None = None  # None: the trees alone decide
 
     def booster(self) -> "lightgbm.Booster":
         """The model ready to score."""
@@ -125,11 +135,13 @@ def read_model(folder: Path) -> RankingModel:
     """A stored ranking model; the folder has been verified by the store."""
     rest = json.loads((folder / _FEATURES_FILE).read_text(encoding="utf-8"))
     rest |= {name: tuple(rest[name]) for name in ("columns", "calibration") if name in rest}
+    if rest.get("short_list"):
+        rest["short_list"] = ShortList(**rest["short_list"])
     return RankingModel((folder / _MODEL_FILE).read_text(encoding="utf-8"), **rest)
 
 
 def joined(parts: list[Groups]) -> Groups:
-    """Groups of several periods, one after the other."""
+    """Groups of several periods, one after the other; items do not take part, since each period has its own catalogue."""
     return Groups(
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.labels for part in parts]),
@@ -144,6 +156,8 @@ class Chosen:
     rounds: int
     calibration: tuple[float, float]  # slope and intercept, see RankingModel
     ndcg_by_round: dict[int, float]  # every tenth value
+    groups: Groups  # these users
+    odds: NDArray[np.float64]  # calibrated log odds of their candidates
 
 
 def choose_rounds(earlier: list[Groups], valid: Groups, columns: list[str], trees: TreeSettings) -> Chosen:
@@ -170,11 +184,12 @@ def choose_rounds(earlier: list[Groups], valid: Groups, columns: list[str], tree
     padded = np.pad(curve, half, mode="edge")
     smooth = np.convolve(padded, np.full(2 * half + 1, 1 / (2 * half + 1)), mode="valid")
     rounds = int(smooth.argmax()) + 1
-    odds = booster.predict(everyone.features, raw_score=True, num_iteration=rounds)
-    slope, intercept = fit_calibration(np.asarray(odds), everyone.labels)
+    odds = np.asarray(booster.predict(everyone.features, raw_score=True, num_iteration=rounds))
+    slope, intercept = fit_calibration(odds, everyone.labels)
     # Trees that order nothing right would be turned around.
-    calibration = (slope, intercept) if slope > 0 else (1.0, 0.0)
-    return Chosen(rounds, calibration, {i + 1: round(float(curve[i]), 5) for i in range(9, len(curve), 10)})
+    slope, intercept = (slope, intercept) if slope > 0 else (1.0, 0.0)
+    ndcg_by_round = {i + 1: round(float(curve[i]), 5) for i in range(9, len(curve), 10)}
+    return Chosen(rounds, (slope, intercept), ndcg_by_round, everyone, slope * odds + intercept)
 
 
 def _fifth_aside(groups: Groups) -> tuple[Groups, Groups]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 if TYPE_CHECKING:
+    from attune.recommend.cross_match import CrossMatchScores
     from attune.recommend.next_item import NextItemScores
 
 Floats = NDArray[np.float32]
@@ -43,6 +44,7 @@ class Catalogue:
     factors: Floats | None = None  # [N, R]; zero for items that were never acted on
     vectors: Floats | None = None  # [N, D]; of text, or text and picture; length 1 or less, zero where neither is there
     next_item: "NextItemScores | None" = None  # what comes after the items that a user took
+    cross_match: "CrossMatchScores | None" = None  # how likely a user is to take one item after another, by their texts
 
     def __len__(self) -> int:
         """Number of items."""

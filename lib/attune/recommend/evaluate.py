@@ -110,26 +110,28 @@ def evaluate(inputs: Inputs, settings: Config, store: ModelStore) -> Evaluated:
                 for text, part in why.groupby(why["reason"].str.extract(_START)[0])
             },
         },
-        "calibration": calibration(lists, rec.top_n, model.calibration),
+        "calibration": calibration(lists, rec.top_n, None if model.short_list else model.calibration),
         "seconds": round(time.monotonic() - began, 1),
     }
     return Evaluated(conform(frame, "evaluation"), metrics)
 
 
-def calibration(lists: Lists, top_n: int, by: tuple[float, float]) -> dict[str, float]:
+def calibration(lists: Lists, top_n: int, by: tuple[float, float] | None) -> dict[str, float]:
     """How far the scores of what is shown are from the share that is acted on, see ``expected_calibration_error``.
 
-    ``error_before`` is that of the trees' own probabilities, before the calibration ``by`` slope and intercept.
+    ``error_before`` is that of the trees' own probabilities, before the calibration ``by`` slope and intercept; it is not told
+    (None) where another model has a say in the scores.
     """
     assert lists.scores is not None
     scores, hits = lists.scores[:, :top_n], lists.hits[BLEND][:, :top_n]
     shown = np.isfinite(scores)
     given, acted = scores[shown], hits[shown].astype(np.float64)
-    before = expit((logit(given) - by[1]) / by[0])
     found = {
         "num": len(given), "mean_score": given.mean(), "share_acted_on": acted.mean(),
-        "error": expected_calibration_error(given, acted), "error_before": expected_calibration_error(before, acted),
+        "error": expected_calibration_error(given, acted),
     }  # fmt: skip
+    if by is not None:
+        found["error_before"] = expected_calibration_error(expit((logit(given) - by[1]) / by[0]), acted)
     return {name: round(float(value), 5) for name, value in found.items()}
 
 

@@ -65,7 +65,7 @@ def measured_lists(
 ) -> Lists:
     """Lists of some sources, each alone, and of the ranking model as ``blend`` where given; brought to the driver.
 
-    Of each rule that is set there is a ``blend without`` it, too.
+    Of each rule that is set there is a ``blend without`` it, too, and of the cross-encoder where the model has one.
     A source that has less to say of a user than the list has places is filled up with popular items. Users whose items
     are all left out are not measured.
     """
@@ -102,13 +102,17 @@ def list_rows(
     relevant = to_find(batch, repeat)
     found: dict[str, list[NDArray]] = {}
     if ranker is not None:
-        scored = ranker.score(catalogue, batch)
+        by_trees = ranker.score_by_trees(catalogue, batch)
+        scored = ranker.read_short_lists(catalogue, batch, by_trees)
         others = {f"{BLEND} without {name}": rules for name, rules in ranker.rules.without_each().items()}
         for name, rules in {BLEND: ranker.rules, **others}.items():
             order = ranker.order(catalogue, batch, scored, rules, length)
             lists[name] = _places(scored.candidates.items, order, length, -1)
             if name == BLEND:
                 scores_shown = _places(scored.scores, order, length, np.nan)
+        if ranker.model.short_list is not None:
+            order = ranker.order(catalogue, batch, by_trees, ranker.rules, length)
+            lists[f"{BLEND} without cross_match"] = _places(by_trees.candidates.items, order, length, -1)
         num, met = found_by_source(scored.candidates, relevant)
         found = {"num_candidates": list(num), "num_met": list(met), "scores": list(scores_shown)}
     known, num_relevant = np.diff(batch.weights.indptr) > 0, relevant.sum(axis=1)

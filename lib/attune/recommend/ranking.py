@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from attune.recommend.batch import Batch, values_at, without_items
 from attune.recommend.booster import RankingModel
@@ -17,6 +17,7 @@ from attune.recommend.pair_features import Matrix, pair_features
 from attune.recommend.reasons import MAX_REASONS, NO_REASON, Pair, Reason, reasons, removals
 from attune.recommend.rerank import Reranker, Rules
 from attune.recommend.retrieval import Candidates, retrieve
+from attune.recommend.short_list import acted_on_last, read_again
 
 _ONE_THREAD = {"num_threads": 1}
 """A worker has one core; more threads would fight with the other workers."""
@@ -61,6 +62,10 @@ class Ranker:
 
     def score(self, catalogue: Catalogue, batch: Batch) -> Scored:
         """Probability of each candidate, see ``RankingModel``."""
+        return self.read_short_lists(catalogue, batch, self.score_by_trees(catalogue, batch))
+
+    def score_by_trees(self, catalogue: Catalogue, batch: Batch) -> Scored:
+        """The same by the trees alone."""
         candidates = retrieve(catalogue, batch, self.quotas, self.repeat)
         matrix = pair_features(catalogue, batch, candidates)
         scores = np.zeros(len(candidates.users))
@@ -69,6 +74,16 @@ class Ranker:
             slope, intercept = self.model.calibration
             scores = expit(slope * np.asarray(odds) + intercept)
         return Scored(candidates, matrix, scores)
+
+    def read_short_lists(self, catalogue: Catalogue, batch: Batch, scored: Scored) -> Scored:
+        """Scores of the trees changed by what the cross-encoder says of the short lists, where the model has it."""
+        short, pairs = self.model.short_list, catalogue.cross_match
+        if short is None or pairs is None or not len(scored.scores):
+            return scored
+        users, items, odds = scored.candidates.users, scored.candidates.items, logit(scored.scores)
+        reading = read_again(users, items, acted_on_last(batch.ages), odds, short.length, pairs.log_odds)
+        blended = short.blended(reading, odds)
+        return replace(scored, scores=np.where(blended == odds, scored.scores, expit(blended)))
 
     @staticmethod
     def order(catalogue: Catalogue, batch: Batch, scored: Scored, rules: Rules, top_n: int) -> list[NDArray[np.int64]]:

@@ -3,6 +3,8 @@
 import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -12,6 +14,7 @@ from attune.models.store import ModelStore
 from attune.recommend.batch import Batch
 from attune.recommend.booster import RankingModel, read_model
 from attune.recommend.catalogue import Catalogue
+from attune.recommend.cross_match import CrossMatchScores
 from attune.recommend.frequency import too_often_shown, with_capped
 from attune.recommend.inputs import Inputs
 from attune.recommend.ranking import Ranker
@@ -68,7 +71,24 @@ def ready_to_rank(
     """
     capped = too_often_shown(inputs.impressions, settings.recommend.rerank.frequency_cap, cutoff)
     snapshot = take_snapshot(inputs, settings.recommend, cutoff, model.popularity_half_life_days, end)
-    return with_capped(fitted(snapshot, model, settings, store), capped)
+    snapshot = with_capped(fitted(snapshot, model, settings, store), capped)
+    if model.short_list is None:
+        return snapshot
+    folder = store.verified("cross_match", model.short_list.version)
+    return replace(snapshot, catalogue=with_cross_match(snapshot.catalogue, folder, inputs, settings))
+
+
+def with_cross_match(catalogue: Catalogue, folder: Path, inputs: Inputs, settings: Config) -> Catalogue:
+    """The catalogue with a stored cross-encoder, whose folder has been verified, and its items' texts; as it is without items."""
+    from attune.training.text_match import items_with_text
+
+    if inputs.items is None:
+        return catalogue
+    described = items_with_text(inputs.items).where("text <> ''").select("item_id", "text")
+    text_of = {row["item_id"]: row["text"] for row in described.collect()}
+    texts = [text_of.get(item, "") for item in catalogue.item_ids]
+    scores = CrossMatchScores.of(folder, texts, settings.score.tokens_per_batch, settings.train.precision)
+    return replace(catalogue, cross_match=scores)
 
 
 def fitted(snapshot: Snapshot, model: RankingModel, settings: Config, store: ModelStore) -> Snapshot:

@@ -81,7 +81,7 @@ def best(scores: Floats, k: int) -> NDArray[np.int64]:
     return np.argsort(-scores, axis=1, kind="stable")
 
 
-def ranks_within(groups: NDArray[np.int64], scores: Floats) -> Floats:
+def ranks_within(groups: NDArray[np.int64], scores: NDArray) -> Floats:
     """Rank of each row's score within its group, from 1, by column [M, S]; NaN where the score is not finite.
 
     ``groups`` [M] must be in ascending order.

@@ -13,12 +13,15 @@ from attune.config import AlsPoint, Config
 from attune.errors import InputError
 from attune.evaluation.metrics import ndcg
 from attune.models.store import ModelStore
-from attune.recommend.booster import Groups, RankingModel, TreeSettings, choose_rounds, fit_booster, joined
+from attune.recommend.booster import Chosen, Groups, RankingModel, TreeSettings, choose_rounds, fit_booster, joined
+from attune.recommend.catalogue import Catalogue
 from attune.recommend.examples import labelled_candidates
 from attune.recommend.inputs import Inputs
 from attune.recommend.measured import measured_lists
 from attune.recommend.popular import named
-from attune.recommend.recommend import fitted
+from attune.recommend.recommend import fitted, with_cross_match
+from attune.recommend.short_list import ShortList
+from attune.recommend.short_list_fit import fit_short_list
 from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors, with_next_item
 from attune.recommend.sources import Source, als, by_popularity, ease, popular_by
 
@@ -43,7 +46,7 @@ def train_ranker(
     """
     rec, starts = settings.recommend, settings.cutoffs
     began = time.monotonic()
-    model, groups, metrics = _tune(inputs, settings, store, log)
+    model, catalogue, groups, metrics = _tune(inputs, settings, store, log)
     columns, valid = groups
     earlier = []
     for start, end in pairwise(starts[: rec.ranker.periods]):
@@ -55,10 +58,13 @@ def train_ranker(
     chosen = choose_rounds(earlier, valid, columns, trees)
     to_learn = [*earlier, valid.of_users(valid.has_hit)]
     booster = fit_booster(joined(to_learn), columns, replace(trees, num_rounds=chosen.rounds))
-    model = replace(model, trees=booster.model_to_string(), columns=tuple(columns), calibration=chosen.calibration)
+    short_list, told = _short_list(inputs, settings, store, catalogue, chosen, log)
+    model = replace(
+        model, trees=booster.model_to_string(), columns=tuple(columns), calibration=chosen.calibration, short_list=short_list
+    )  # fmt: skip
     gain = booster.feature_importance("gain")
     strongest = np.argsort(-gain)[:20]
-    metrics |= {
+    metrics |= told | {
         "rounds": chosen.rounds,
         "valid_ndcg_by_round": chosen.ndcg_by_round,
         "calibration": [round(value, 4) for value in chosen.calibration],
@@ -75,8 +81,8 @@ def train_ranker(
 
 def _tune(
     inputs: Inputs, settings: Config, store: ModelStore, log: Callable[[str], None]
-) -> tuple[RankingModel, tuple[list[str], Groups], dict[str, object]]:
-    """Choices made on the validation period, and its candidates to learn from."""
+) -> tuple[RankingModel, Catalogue, tuple[list[str], Groups], dict[str, object]]:
+    """Choices made on the validation period, with its catalogue and its candidates to learn from."""
     rec = settings.recommend
     snapshot = take_snapshot(inputs, rec, settings.valid_start, rec.popular.half_lives_days[0], settings.test_start)
     try:
@@ -108,13 +114,30 @@ def _tune(
         "als_point": point.model_dump(),
         "ease": by_regularisation,
     }
-    return model, (columns, groups), tried
+    return model, best.catalogue, (columns, groups), tried
 
 
 def _next_item_version(settings: Config, store: ModelStore) -> str | None:
     """The next-item model in use, where it is wanted and has passed its gate."""
     wanted = settings.train.next_item.enabled and store.has_latest("next_item")
     return store.latest("next_item").name if wanted else None
+
+
+def _short_list(
+    inputs: Inputs, settings: Config, store: ModelStore, catalogue: Catalogue, chosen: Chosen, log: Callable[[str], None]
+) -> tuple[ShortList | None, dict[str, object]]:  # fmt: skip
+    """How the cross-encoder in use takes part, where it is wanted, has passed its gate and betters the order; metrics of it."""
+    if not settings.train.cross_match.enabled or not store.has_latest("cross_match"):
+        return None, {}
+    folder = store.latest("cross_match")
+    pairs = with_cross_match(catalogue, folder, inputs, settings).cross_match
+    if pairs is None:
+        return None, {}
+    found = fit_short_list(
+        chosen.groups, chosen.odds, pairs.log_odds, folder.name, settings.recommend.short_list, settings.seed
+    )
+    log(f"cross_match reads the short lists: {'yes' if found.short_list else 'no'}: {found.metrics}")
+    return found.short_list, {"cross_match": found.metrics}
 
 
 def _groups_of(
