@@ -215,12 +215,21 @@ def test_a_model_that_knows_is_used_with_calibrated_odds(match: np.ndarray) -> N
     assert expected_calibration_error(shown, acted) < 0.02
 
 
-@pytest.mark.parametrize("kind", ["noise", "turned around", "silent"])
+@pytest.mark.parametrize("seed", [10, 13])
+def test_noise_is_not_used_even_where_chance_favours_it(match: np.ndarray, seed: int) -> None:
+    groups, odds = made_up(800, 1, match)
+    noise = np.random.default_rng(seed).normal(0, 1.5, match.shape)
+    fitted = fit_short_list(groups, odds, lambda a, b: noise[a, b], "v1", 20, seed=7)
+    assert fitted.short_list is None
+    told = fitted.metrics
+    assert told["ndcg@10_without"] < told["ndcg@10_with"]  # type: ignore[operator]
+    assert told["used"] is False
+
+
+@pytest.mark.parametrize("kind", ["turned around", "silent"])
 def test_a_model_that_does_not_help_is_not_used(match: np.ndarray, kind: str) -> None:
     groups, odds = made_up(800, 1, match)
-    said = {
-        "noise": np.random.default_rng(9).normal(0, 1.5, match.shape), "turned around": -match, "silent": np.full_like(match, np.nan),
-    }[kind]  # fmt: skip
+    said = {"turned around": -match, "silent": np.full_like(match, np.nan)}[kind]
     fitted = fit_short_list(groups, odds, lambda a, b: said[a, b], "v1", 20, seed=7)
     assert fitted.short_list is None
     assert fitted.metrics["used"] is False
