@@ -29,7 +29,8 @@ def likes_red(vectors: Floats) -> Floats:
     nothing = np.zeros(NUM, np.float32)
     catalogue = Catalogue(
         item_ids=np.arange(NUM).astype(str).astype(object), titles=np.full(NUM, "Item", object), offered=np.ones(NUM, bool),
-        prices=nothing, category=np.full(NUM, -1, np.int32), categories=[], columns=[], features=np.zeros((NUM, 0), np.float32),
+        prices=nothing, category=np.full(NUM, -1, np.int32), categories=[],
+        brand=np.full(NUM, -1, np.int32), brands=[], columns=[], features=np.zeros((NUM, 0), np.float32),
         popularity=nothing, vectors=vectors,
     )  # fmt: skip
     history = np.flatnonzero(IS_RED)[:5].tolist()
