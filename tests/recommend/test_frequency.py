@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attune import config
 from attune.config import FrequencyCap
 from attune.errors import SettingsError
 from attune.recommend.frequency import too_often_shown
+from attune.recommend.tables import read_inputs
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -50,6 +52,28 @@ def test_pairs_are_those_shown_often_of_late_and_never_clicked(spark: "SparkSess
     assert {tuple(row) for row in found.select("user_id", "item_id").collect()} == {
         ("u", "often"), ("v", "often"), ("u", "clicked long ago"), ("u", "clicked on the date")
     }  # fmt: skip
+
+
+class Workspace:
+    """A run whose workspace has every table; a table read is its name."""
+
+    def __init__(self, *settings: str) -> None:
+        self.settings = config.load([], settings, str(CUTOFF))
+
+    def has(self, _: str) -> bool:
+        return True
+
+    def read(self, name: str) -> str:
+        return name
+
+    def skip(self, part: str, reason: str) -> None:
+        raise AssertionError(part, reason)
+
+
+def test_impressions_are_read_where_a_cap_counts_them() -> None:
+    capped = Workspace("recommend.rerank.frequency_cap={times: 3, days: 7}")
+    assert read_inputs(capped).impressions == "impressions"  # type: ignore[arg-type, comparison-overlap]
+    assert read_inputs(Workspace()).impressions is None  # type: ignore[arg-type]
 
 
 def test_without_a_cap_nothing_is_read_and_without_impressions_a_cap_is_refused() -> None:

@@ -94,8 +94,10 @@ class Reranker:
         """
         boosted = scores * self._factors[items]
         order = np.argsort(-boosted, kind="stable")
-        if self._only_scores or len(order) < 2:
+        if self._only_scores or len(order) < 2 or not top_n:
             return order[:top_n]
+        if not (self._caps or self._rules.min_exposure):
+            order = order[: _POOL * top_n]  # nothing asks for what lies further down
         return order[self._chosen(items[order], boosted[order], top_n)]
 
     def _chosen(self, items: NDArray[np.int64], scores: NDArray[np.float64], top_n: int) -> list[int]:
