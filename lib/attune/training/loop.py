@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 from attune.errors import SettingsError
-from attune.models.batches import batches_by_length
 from attune.models.precision import autocast, supports_bfloat16
 from attune.training.adapt import Adapted
 from attune.training.checkpoint import Checkpoints, Progressed, rows_digest
@@ -35,9 +34,8 @@ from attune.training.plan import (
 )
 from attune.training.progress import Progress
 from attune.training.reader import Rows
-from attune.training.task import Batch, Task, lengths_for_batching, take_batch
+from attune.training.task import Batch, Task, lengths_for_batching, predict, take_batch
 
-EVALUATION_TOKENS_PER_BATCH = 16384
 _WEIGHTS, _BEST, _OPTIMIZER = "weights/", "best/", "optimizer/"
 
 
@@ -194,18 +192,7 @@ class Loop:
 
     def predict(self, rows: Rows) -> np.ndarray:
         """Outputs of this rank's rows, in their order, float32 (rows, K)."""
-        self.task.network.eval()
-        pieces, order = [], []
-        with torch.inference_mode():
-            # Without rows one batch of none tells the width of the outputs.
-            batches = batches_by_length(lengths_for_batching(rows), EVALUATION_TOKENS_PER_BATCH)
-            for chosen in batches or [np.empty(0, np.int64)]:
-                with autocast(self.device, self.bfloat16):
-                    outputs = self.task.outputs(take_batch(rows, chosen, self.task.network.pad_id, self.device))
-                pieces.append(outputs.float().cpu().numpy())
-                order.append(chosen)
-        merged: np.ndarray = np.concatenate(pieces)[np.argsort(np.concatenate(order))]
-        return merged
+        return predict(self.task, rows, self.device, self.bfloat16)
 
     def gather(self, rows: Rows) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Outputs and values of the rows of all ranks."""

@@ -14,8 +14,10 @@ from attune.errors import AttuneError, InputError, SettingsError
 from attune.models.encoder import load_tokenizer
 from attune.models.network import Network
 from attune.models.networks import read_network, write_network
+from attune.models.quantised import CARD_KEY
 from attune.training.communicator import REJOINS, Communicator, ElasticRanks, gather_rows
 from attune.training.devices import gpu_index, out_of_memory, reuse_memory
+from attune.training.int8 import measure_int8
 from attune.training.loop import Loop, Trained, mean_by_quarter
 from attune.training.plan import RankJob, RankResult, num_streams, own_streams
 from attune.training.progress import Reporter
@@ -72,6 +74,8 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer = load_tokenizer(job.encoder) if job.encoder else None
         write_network(task.network, tokenizer, job.max_tokens, folder)
+        if (int8 := measure_int8(task, rows.get("valid", nothing), folder)) is not None:
+            metrics[CARD_KEY] = int8
     counts = {name: len(shard) for name, shard in rows.items()}
     return RankResult(comm.rank, counts, metrics)
 

@@ -11,9 +11,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 
+from attune.models.batches import batches_by_length
 from attune.models.network import Network
+from attune.models.precision import autocast
 from attune.training.communicator import Communicator
 from attune.training.reader import Rows
+
+_EVALUATION_TOKENS_PER_BATCH = 16384
 
 
 @dataclass(frozen=True)
@@ -97,3 +101,19 @@ def take_batch(rows: Rows, chosen: np.ndarray, pad_id: int, device: torch.device
         tokens[name] = (ids.to(device), mask.to(device))
     values = {name: torch.from_numpy(column[chosen]).to(device) for name, column in rows.values.items()}
     return Batch(tokens, values)
+
+
+def predict(task: Task, rows: Rows, device: torch.device, bfloat16: bool) -> np.ndarray:
+    """Outputs of rows, in their order, float32 (rows, K)."""
+    task.network.eval()
+    pieces, order = [], []
+    with torch.inference_mode():
+        # Without rows one batch of none tells the width of the outputs.
+        batches = batches_by_length(lengths_for_batching(rows), _EVALUATION_TOKENS_PER_BATCH)
+        for chosen in batches or [np.empty(0, np.int64)]:
+            with autocast(device, bfloat16):
+                outputs = task.outputs(take_batch(rows, chosen, task.network.pad_id, device))
+            pieces.append(outputs.float().cpu().numpy())
+            order.append(chosen)
+    merged: np.ndarray = np.concatenate(pieces)[np.argsort(np.concatenate(order))]
+    return merged
