@@ -40,6 +40,7 @@ def test_later_layers_win(tmp_path: Path) -> None:
             "setting inputs.events: format json needs a schema, such as 'user STRING, ts STRING'",
         ),
         ("recommend.event_weights.klick=1", "'klick' is not an event type; did you mean 'click'?"),
+        ("score.gpus_per_task=1.5", "setting score.gpus_per_task: 1.5 GPUs: give at most 1, or a whole number"),
         ("train.min_ranks=3", "setting train: min_ranks is 3, above num_ranks 2"),
         ("seed", "--set seed: write it as key=value, such as --set seed=3"),
         ("seed=[1", "--set seed=[1: not valid YAML"),

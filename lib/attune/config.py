@@ -472,9 +472,19 @@ class Score(Settings):
     image_encoder: Annotated[str, Field(min_length=1)] | None
     image_root: Annotated[str, Field(min_length=1)] | None
     image_weight: Share
+    precision: Literal["auto", "float32", "bfloat16", "int8"]
+    max_int8_loss: Share
+    gpus_per_task: Positive | None
     satisfaction_prior: Positive
     num_words: Count
     num_segments: Count
+
+    @field_validator("gpus_per_task")
+    @classmethod
+    def _as_spark_counts(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ValueError(f"{gpus:g} GPUs: give at most 1, or a whole number")
+        return gpus
 
 
 class AlsPoint(Settings):

@@ -16,8 +16,9 @@ from attune.models.networks import TextClassifier, TextEmbedder, write_network
 from attune.models.store import ModelStore
 from attune.models.tokens import Ragged, TextEncoder
 from attune.scoring.embeddings import embed_items
-from attune.scoring.engine import Scorer, load_scorer
+from attune.scoring.engine import Outputs, Scorer, load_scorer
 from attune.scoring.sentiment import score_sentiment, sentiment_columns
+from attune.scoring.tokens import token_bytes
 from models.tiny_bert import tiny_tokenizer, write_tiny_bert
 from training.examples import review_texts
 
@@ -32,13 +33,20 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> TextClassifier:
     return TextClassifier(encoder, ["negative", "positive"]).eval()
 
 
-def scorer(network: TextClassifier | TextEmbedder, tokens_per_batch: int = 64) -> Scorer:
-    return Scorer(network, TextEncoder(tiny_tokenizer(), 16), tokens_per_batch, "float32")
+CPU = torch.device("cpu")
+
+
+def tokenised(texts: list[str | None]) -> pd.Series:
+    return token_bytes(TextEncoder(tiny_tokenizer(), 16), pd.Series(texts, dtype=object))
+
+
+def scored(network: TextClassifier | TextEmbedder, texts: list[str | None], tokens_per_batch: int = 64) -> Outputs:
+    return Scorer(network, tokens_per_batch, "float32", CPU).score(tokenised(texts))
 
 
 def test_batched_scores_equal_one_by_one(network: TextClassifier) -> None:
     texts, _ = review_texts(50)
-    found = scorer(network).score(pd.Series(texts))
+    found = scored(network, [*texts])
     for text, probabilities in zip(texts, found.values, strict=True):
         tokens = Ragged.of(TextEncoder(tiny_tokenizer(), 16).encode([text]))
         with torch.inference_mode():
@@ -48,8 +56,7 @@ def test_batched_scores_equal_one_by_one(network: TextClassifier) -> None:
 
 
 def test_hostile_texts_get_a_status(network: TextClassifier) -> None:
-    texts = pd.Series(["great mug", None, "", " \n\t", "🦄🦄", "qqq", "\x00", "great " * 100_000, "great mug"])
-    found = scorer(network).score(texts)
+    found = scored(network, ["great mug", None, "", " \n\t", "🦄🦄", "qqq", "\x00", "great " * 100_000, "great mug"])
     assert found.status.tolist() == [
         "scored", "empty", "empty", "empty", "invalid", "invalid", "invalid", "scored", "scored",
     ]  # fmt: skip
@@ -57,18 +64,22 @@ def test_hostile_texts_get_a_status(network: TextClassifier) -> None:
     assert np.isfinite(found.values[found.status == "scored"]).all()
 
 
-def test_equal_texts_are_scored_once(network: TextClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-    real = Scorer._score_distinct
-    monkeypatch.setattr(
-        Scorer, "_score_distinct", lambda self, texts, pairs: seen.extend(texts) or real(self, texts, pairs)
-    )
-    scorer(network).score(pd.Series(["red mug", "blue mug", "red mug", None, " red mug "]))
-    assert sorted(seen) == ["blue mug", "red mug"]
+def test_equal_texts_are_scored_once_and_told_as_they_are_done(network: TextClassifier) -> None:
+    seen: list[int] = []
+    told: list[tuple[int, int]] = []
+    alone = Scorer(network, 8, "float32", CPU)
+    real = alone._predict
+    alone._predict = lambda ids, mask: seen.append(len(ids)) or real(ids, mask)  # type: ignore[func-returns-value,method-assign]
+    tokens = tokenised(["red mug", "blue small mug", "red mug", None, " red mug ", "🦄"])
+    found = alone.score(tokens, lambda rows, tokens: told.append((rows, tokens)))
+    assert seen == [1, 1], "two texts differ, and one fills a batch"
+    assert found.values[0] == pytest.approx(found.values[2])
+    assert told == [(2, 0), (1, 5), (3, 12)], "rows and tokens, those that need no network first"
+    assert sum(tokens for _, tokens in told) == sum(map(len, tokens.dropna())) // 4
 
 
 def test_nothing_but_nulls(network: TextClassifier) -> None:
-    found = scorer(network).score(pd.Series([None, None], dtype=object))
+    found = scored(network, [None, None])
     assert found.status.tolist() == ["empty", "empty"]
     columns = sentiment_columns(found)
     assert columns["label"].isna().all()
@@ -87,11 +98,11 @@ def test_a_tampered_model_is_refused(network: TextClassifier, tmp_path: Path) ->
     weights = Path(folder) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
     with pytest.raises(InputError, match=r"model\.safetensors has changed"):
-        load_scorer(folder, 16, 64, "float32")
+        load_scorer(folder, 64, "float32", 0.0)
 
 
 def test_reviews_and_items_are_scored_on_spark(spark: "SparkSession", network: TextClassifier, tmp_path: Path) -> None:
-    settings = config.load([], ["train.precision=float32"], "2026-03-01")
+    settings = config.load([], ["score.precision=float32"], "2026-03-01")
     texts, _ = review_texts(30)
     # The last one is half of a surrogate pair, as a JSON file can hold it.
     bodies = [*texts, texts[0], None, "🦄", "great \ud83d mug"]
@@ -106,7 +117,7 @@ def test_reviews_and_items_are_scored_on_spark(spark: "SparkSession", network: T
     assert found.loc["r32", "status"] == "invalid"
     assert found.loc["r33", "status"] == "scored"
     assert found.loc["r0", "probability"] == found.loc["r30", "probability"]
-    alone = scorer(network).score(pd.Series(texts)).values[:, 1]
+    alone = scored(network, [*texts]).values[:, 1]
     np.testing.assert_allclose(found.loc[[f"r{i}" for i in range(30)], "probability"], alone, atol=1e-6)
     assert ((found["probability"] >= 0.5) == (found["label"] == "positive"))[found["status"] == "scored"].all()
 

@@ -22,6 +22,7 @@ from attune.run import Run
 from attune.scoring.engine import Outputs, Scorer
 from attune.scoring.tables import update_text_scores
 from attune.scoring.texts import label_columns, score_texts
+from attune.scoring.tokens import token_bytes
 from models.tiny_bert import tiny_tokenizer, write_tiny_bert
 from training.examples import review_texts
 
@@ -68,24 +69,25 @@ def test_labels_are_the_likeliest_or_all_that_are_likely() -> None:
 
 
 def test_pairs_are_read_together_and_equal_ones_once(encoder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    scorer = Scorer(PairScorer(encoder, separator()), TextEncoder(tiny_tokenizer(), 16), 64, "float32")
+    scorer = Scorer(PairScorer(encoder, separator()), 64, "float32", torch.device("cpu"))
     firsts, seconds = (
         pd.Series(["red mug", "red mug", "lamp", " red mug", None]),
         pd.Series(["blue cup", "lamp", "red mug", "blue cup ", "lamp"]),
     )
-    found = scorer.score(firsts, seconds)
+    text_encoder = TextEncoder(tiny_tokenizer(), 16)
+    found = scorer.score(token_bytes(text_encoder, firsts, seconds))
     assert found.status.tolist() == ["scored"] * 4 + ["empty"]
     assert found.values[0] == found.values[3]
     assert len({float(value) for value in found.values[:3, 0]}) == 3, "the order of a pair counts"
     seen = []
     real = TextEncoder.encode_pairs
     monkeypatch.setattr(TextEncoder, "encode_pairs", lambda self, a, b: seen.append((a, b)) or real(self, a, b))
-    scorer.score(firsts, seconds)
+    token_bytes(text_encoder, firsts, seconds)
     assert [sorted(side) for side in seen[0]] == [["lamp", "red mug", "red mug"], ["blue cup", "lamp", "red mug"]]
 
 
 def test_pairs_are_scored_on_spark(spark: "SparkSession", encoder: Any, tmp_path: Path) -> None:
-    settings = config.load([], ["train.precision=float32"], "2026-03-01")
+    settings = config.load([], ["score.precision=float32"], "2026-03-01")
     folder = store(PairScorer(encoder, separator()), tmp_path, "match")
     rows = {"p": ("red mug", "blue cup"), "q": ("red mug", None), "r": ("red mug", "lamp")}
     found = score_texts(texts(spark, rows), folder, "match", settings).toPandas().set_index("text_id")
@@ -106,7 +108,7 @@ def test_texts_that_stay_the_same_are_not_scored_again(
     """Nor is anything where neither texts nor model have changed; a new model scores all of them."""
     workspace = tmp_path / "workspace"
     settings = config.load(
-        [], [f"workspace={workspace}", "train.precision=float32", "score.texts=[taste]"], "2026-03-01"
+        [], [f"workspace={workspace}", "score.precision=float32", "score.texts=[taste]"], "2026-03-01"
     )
     labels = ["bad", "good"]
     store(TextClassifier(encoder, labels), workspace, "taste")
@@ -118,7 +120,7 @@ def test_texts_that_stay_the_same_are_not_scored_again(
             "score",
             settings,
             f"run-{dt.datetime.now(dt.UTC).timestamp()}",
-            summary={"inputs": {}, "outputs": {}, "skipped": {}},
+            summary={"inputs": {}, "outputs": {}, "skipped": {}, "metrics": {}},
         )
         run.write({"texts": texts(spark, given)})
         update_text_scores(run)

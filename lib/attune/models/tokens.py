@@ -101,6 +101,12 @@ class Ragged:
         return Ragged(flat, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]))
 
     @staticmethod
+    def from_bytes(cells: Sequence[bytes]) -> "Ragged":
+        """From little-endian int32 ids, the bytes of a row each."""
+        offsets = np.cumsum([0, *map(len, cells)]) // 4
+        return Ragged(np.frombuffer(b"".join(cells), "<i4"), offsets)
+
+    @staticmethod
     def concatenate(parts: "Sequence[Ragged]") -> "Ragged":
         """Rows of several parts, in their order."""
         lengths = np.concatenate([part.lengths for part in parts])

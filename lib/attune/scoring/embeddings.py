@@ -11,8 +11,10 @@ from attune.errors import InputError
 from attune.models.networks import describe_network
 from attune.models.store import verify
 from attune.models.texts import item_text
-from attune.scoring.engine import SCORED, score_batches, spread_by_text
+from attune.scoring.engine import SCORED, apply_to_tokens, score_batches
 from attune.scoring.fusion import Floats, learn_fusion
+from attune.scoring.plan import scoring_of
+from attune.scoring.tokens import spread_by_text
 from attune.tables import conform
 
 if TYPE_CHECKING:
@@ -24,28 +26,27 @@ _LEARNED_FROM = 20_000
 """Items that the fusion is learned on: their vectors come to the driver, some 100 MB."""
 
 
-def embed_items(items: "DataFrame", model_folder: str, settings: "Config") -> "DataFrame":
+def embed_items(items: "DataFrame", model_folder: str, settings: "Config", progress: str | None = None) -> "DataFrame":
     """Table embeddings of the items: one vector of length 1 each; items without a text that can be read have none.
 
-    The folder must be readable under the same path on all executors. Raises InputError where it is no sound text match
-    model.
+    See ``Scoring``. Raises InputError where the folder holds no sound text match model.
     """
     from pyspark.sql import functions as F
 
     verify(model_folder)
     if describe_network(model_folder)["kind"] != "embedder":
         raise InputError(f"{model_folder} is no text match model: it gives labels, not vectors")
-    tokens_per_batch, precision = settings.score.tokens_per_batch, settings.train.precision
+    how = scoring_of(model_folder, settings, progress=progress)
 
     def apply(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for rows, outputs in score_batches(batches, model_folder, None, tokens_per_batch, precision):
+        for rows, outputs in score_batches(batches, how):
             scored = outputs.status == SCORED
             vectors = pd.Series(list(outputs.values[scored]), dtype=object)
             yield pd.DataFrame({"id": rows["item_id"].to_numpy()[scored], "vector": vectors})
 
     text = item_text(*(F.col(name) for name in ("title", "description", "category", "brand")))
-    rows = spread_by_text(items, text).select("item_id", "text")
-    result = rows.mapInPandas(apply, "id string, vector array<float>")
+    rows = spread_by_text(items, how, text).select("item_id", "tokens")
+    result = apply_to_tokens(rows, apply, "id string, vector array<float>", how)
     result = result.withColumns({"kind": F.lit("item"), "model_version": F.lit(Path(model_folder).name)})
     return conform(result, "embeddings")
 

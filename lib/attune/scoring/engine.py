@@ -1,13 +1,12 @@
-"""The scoring engine: a stored text network applied to a column of texts, one load a worker, each text scored once.
+"""The scoring engine: a stored text network applied to a table of token ids, one load a worker, each text scored once.
 
-The texts arrive sorted by their hash, so that equal ones are neighbours: each is scored once, in whichever batch it
-comes. Within a batch of Spark's the texts are scored in batches of similar length.
+Token ids arrive sorted by their hash (``scoring.tokens``), so that equal ones are neighbours: each is scored once, in
+whichever batch it comes. Within a batch of Spark's the texts are scored in batches of similar length.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,17 +15,19 @@ import torch
 
 from attune.models.batches import batches_by_length
 from attune.models.network import Network
-from attune.models.networks import TOKENIZER, describe_network, read_network
-from attune.models.precision import autocast, use_bfloat16
+from attune.models.networks import read_network
+from attune.models.precision import autocast, scoring_precision
+from attune.models.quantised import has_int8, known_loss, quantised
 from attune.models.store import verify
-from attune.models.tokens import Ragged, TextEncoder, text_encoder
+from attune.models.tokens import Ragged
+from attune.scoring.plan import Scoring
+from attune.scoring.progress import Tally
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.resource import ResourceProfile
+    from pyspark.sql import DataFrame
 
 SCORED, EMPTY, INVALID = "scored", "empty", "invalid"
-_BETWEEN = "\x1f"
-"""The unit separator stands between the texts of a pair."""
 
 
 class Outputs(NamedTuple):
@@ -37,87 +38,79 @@ class Outputs(NamedTuple):
 
 
 class Scorer:
-    """A network on its device, with the text encoder it was trained with."""
+    """A network on its device, in ``float32``, ``bfloat16`` or ``int8``."""
 
-    def __init__(self, network: Network, encoder: TextEncoder, tokens_per_batch: int, precision: str = "auto") -> None:
-        self.device = device_of_task()
-        self.network = network.to(self.device).eval()
-        self._encoder = encoder
+    def __init__(self, network: Network, tokens_per_batch: int, precision: str, device: torch.device) -> None:
+        self.device = device
+        self.network = (quantised(network) if precision == "int8" else network).to(device).eval()
+        self.precision = precision
         self._tokens_per_batch = tokens_per_batch
-        self._bfloat16 = use_bfloat16(precision, self.device)
 
-    def score(self, texts: pd.Series, others: pd.Series | None = None) -> Outputs:
-        """What the network gives of each text, or of each pair of texts; equal ones are scored once.
+    def score(self, tokens: pd.Series, done: Callable[[int, int], None] = lambda rows, tokens: None) -> Outputs:
+        """What the network gives of each row of ``scoring.tokens.token_bytes``; equal ones are scored once.
 
-        Status: ``scored``; ``empty`` where a text is null or blank; ``invalid`` where the tokenizer knows nothing
-        in it.
+        Status: ``scored``; ``empty`` where the text is null or blank; ``invalid`` where the tokenizer knows nothing
+        in it. ``done`` is told of rows, and of the tokens in them, as soon as they are scored.
         """
-        stripped = _stripped(texts)
-        if others is not None:
-            stripped = stripped + _BETWEEN + _stripped(others)
-        codes, distinct = pd.factorize(stripped)
-        outputs, known = self._score_distinct([str(text) for text in distinct], others is not None)
-        values = np.full((len(texts), self.network.num_outputs), np.nan, np.float32)
-        status = np.full(len(texts), EMPTY, dtype=object)
+        codes, distinct = pd.factorize(tokens)
         present = codes >= 0
+        ragged = Ragged.from_bytes(distinct.tolist())
+        repeats = np.bincount(codes[present], minlength=len(ragged))
+        scorable = np.flatnonzero(ragged.lengths)
+        done(len(tokens) - int(repeats[scorable].sum()), 0)
+        outputs = np.full((len(ragged), self.network.num_outputs), np.nan, np.float32)
+        with torch.inference_mode():
+            for batch in batches_by_length(ragged.lengths[scorable], self._tokens_per_batch):
+                rows = scorable[batch]
+                outputs[rows] = self._predict(*ragged.padded(rows, self.network.pad_id))
+                done(int(repeats[rows].sum()), int((repeats[rows] * ragged.lengths[rows]).sum()))
+        values = np.full((len(tokens), self.network.num_outputs), np.nan, np.float32)
         values[present] = outputs[codes[present]]
-        status[present] = np.where(known[codes[present]], SCORED, INVALID)
+        status = np.full(len(tokens), EMPTY, dtype=object)
+        status[present] = np.where(ragged.lengths[codes[present]] > 0, SCORED, INVALID)
         return Outputs(values, status)
 
-    def _score_distinct(self, texts: list[str], are_pairs: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        tokens = Ragged.of(self._encode(texts, are_pairs) if texts else [])
-        outputs = np.full((len(texts), self.network.num_outputs), np.nan, np.float32)
-        scorable = np.flatnonzero(tokens.lengths)
-        with torch.inference_mode():
-            for batch in batches_by_length(tokens.lengths[scorable], self._tokens_per_batch):
-                rows = scorable[batch]
-                ids, mask = tokens.padded(rows, self.network.pad_id)
-                with autocast(self.device, self._bfloat16):
-                    result = self.network.predict(ids.to(self.device), mask.to(self.device))
-                outputs[rows] = result.float().cpu().numpy()
-        return outputs, tokens.lengths > 0
-
-    def _encode(self, texts: list[str], are_pairs: bool) -> list[np.ndarray]:
-        if not are_pairs:
-            return self._encoder.encode(texts)
-        parts = [text.split(_BETWEEN) for text in texts]
-        return self._encoder.encode_pairs([part[0] for part in parts], [part[-1] for part in parts])
-
-
-def _stripped(texts: pd.Series) -> pd.Series:
-    """Texts without blanks around them, null where nothing is left."""
-    return texts.str.replace(_BETWEEN, " ", regex=False).str.strip().replace("", None)
+    def _predict(self, ids: torch.Tensor, mask: torch.Tensor) -> np.ndarray:
+        with autocast(self.device, self.precision == "bfloat16"):
+            result = self.network.predict(ids.to(self.device), mask.to(self.device))
+        outputs: np.ndarray = result.float().cpu().numpy()
+        return outputs
 
 
 @lru_cache(maxsize=2)
-def load_scorer(model_folder: str, max_tokens: int | None, tokens_per_batch: int, precision: str) -> Scorer:
-    """Scorer of a stored model, once per Python worker, after its files have been verified.
-
-    Longer texts are cut to ``max_tokens``; None, and any higher number, stand for the length the model was trained on.
-    """
+def load_scorer(model_folder: str, tokens_per_batch: int, precision: str, max_int8_loss: float) -> Scorer:
+    """Scorer of a stored model, once per Python worker, after its files have been verified; see ``Scoring``."""
     torch.set_num_threads(threads_of_task())
     verify(model_folder)
-    trained_on = int(describe_network(model_folder)["max_tokens"])
-    encoder = text_encoder(str(Path(model_folder) / TOKENIZER), min(max_tokens or trained_on, trained_on))
-    return Scorer(read_network(model_folder), encoder, tokens_per_batch, precision)
+    device = device_of_task()
+    int8_loss = known_loss(model_folder) if has_int8() else None
+    chosen = scoring_precision(precision, device, int8_loss, max_int8_loss)
+    return Scorer(read_network(model_folder), tokens_per_batch, chosen, device)
 
 
-def spread_by_text(df: "DataFrame", text: "Column") -> "DataFrame":
-    """Add ``text``, and lay rows out so that equal texts are neighbours and all task slots have work."""
-    from pyspark.sql import functions as F
+def score_batches(batches: Iterable[pd.DataFrame], how: Scoring) -> Iterator[tuple[pd.DataFrame, Outputs]]:
+    """Outputs of the column ``tokens`` of each batch of one partition."""
+    scorer = load_scorer(how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss)
+    with Tally(how.progress, "scored") as tally:
+        for batch in batches:
+            yield batch, scorer.score(batch["tokens"], tally.add)
 
-    partitions = int(df.sparkSession.conf.get("spark.sql.shuffle.partitions", "8") or 8)
-    hashed = df.withColumn("text", text).withColumn("_hash", F.xxhash64("text"))
-    return hashed.repartition(partitions, "_hash").sortWithinPartitions("_hash").drop("_hash")
+
+def apply_to_tokens(
+    rows: "DataFrame", apply: Callable[[Iterable[pd.DataFrame]], Iterator[pd.DataFrame]], schema: str, how: Scoring
+) -> "DataFrame":
+    """Rows through a function over the batches of a partition, in tasks that ask for ``gpus_per_task``."""
+    if how.gpus_per_task is None:
+        return rows.mapInPandas(apply, schema)
+    return rows.mapInPandas(apply, schema, profile=_with_gpus(how.gpus_per_task))
 
 
-def score_batches(
-    batches: Iterable[pd.DataFrame], model_folder: str, max_tokens: int | None, tokens_per_batch: int, precision: str
-) -> Iterator[tuple[pd.DataFrame, Outputs]]:
-    """Outputs of the column ``text`` of each batch of one partition, together with ``other_text`` where that is there."""
-    scorer = load_scorer(model_folder, max_tokens, tokens_per_batch, precision)
-    for batch in batches:
-        yield batch, scorer.score(batch["text"], batch.get("other_text"))
+@lru_cache(maxsize=1)
+def _with_gpus(gpus: float) -> "ResourceProfile":
+    """The same object each time: in one stage Spark takes two that are equal for different ones."""
+    from pyspark.resource import ResourceProfileBuilder, TaskResourceRequests
+
+    return ResourceProfileBuilder().require(TaskResourceRequests().resource("gpu", gpus)).build
 
 
 def device_of_task() -> torch.device:

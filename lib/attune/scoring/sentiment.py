@@ -10,7 +10,9 @@ from attune.errors import InputError
 from attune.models.networks import describe_network
 from attune.models.store import verify
 from attune.models.texts import review_text
-from attune.scoring.engine import SCORED, Outputs, score_batches, spread_by_text
+from attune.scoring.engine import SCORED, Outputs, apply_to_tokens, score_batches
+from attune.scoring.plan import scoring_of
+from attune.scoring.tokens import spread_by_text
 from attune.tables import conform
 
 if TYPE_CHECKING:
@@ -29,10 +31,12 @@ def sentiment_columns(outputs: Outputs) -> pd.DataFrame:
     return pd.DataFrame({"label": label, "probability": probability, "status": outputs.status})
 
 
-def score_sentiment(reviews: "DataFrame", model_folder: str, settings: "Config") -> "DataFrame":
-    """Table review_sentiment: each review once, with a status where it could not be scored.
+def score_sentiment(
+    reviews: "DataFrame", model_folder: str, settings: "Config", progress: str | None = None
+) -> "DataFrame":
+    """Table review_sentiment: each review once, with a status where it could not be scored; see ``Scoring``.
 
-    The folder must be readable under the same path on all executors. Raises InputError where it is no sound model of
+    Raises InputError where it is no sound model of
     two labels.
     """
     from pyspark.sql import functions as F
@@ -41,15 +45,14 @@ def score_sentiment(reviews: "DataFrame", model_folder: str, settings: "Config")
     labels = describe_network(model_folder).get("labels")
     if labels != ["negative", "positive"]:
         raise InputError(f"{model_folder} is no sentiment model: its labels are {labels}")
-    tokens_per_batch, precision = settings.score.tokens_per_batch, settings.train.precision
-    max_tokens = settings.score.max_tokens
+    how = scoring_of(model_folder, settings, settings.score.max_tokens, progress)
 
     def apply(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for rows, outputs in score_batches(batches, model_folder, max_tokens, tokens_per_batch, precision):
+        for rows, outputs in score_batches(batches, how):
             columns = sentiment_columns(outputs)
             yield pd.concat([rows[list(KEPT)].reset_index(drop=True), columns], axis=1)
 
-    rows = spread_by_text(reviews, review_text(F.col("title"), F.col("body"))).select(*KEPT, "text")
+    rows = spread_by_text(reviews, how, review_text(F.col("title"), F.col("body"))).select(*KEPT, "tokens")
     kept_types = ", ".join(f"{f.name} {f.dataType.simpleString()}" for f in rows.schema.fields if f.name in KEPT)
-    result = rows.mapInPandas(apply, f"{kept_types}, label string, probability double, status string")
+    result = apply_to_tokens(rows, apply, f"{kept_types}, label string, probability double, status string", how)
     return conform(result.withColumn("model_version", F.lit(Path(model_folder).name)), "review_sentiment")

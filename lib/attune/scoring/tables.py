@@ -8,6 +8,7 @@ from attune.models.image_encoder import store_image_encoder
 from attune.models.networks import describe_network
 from attune.scoring.embeddings import embed_items, fuse_items, image_vectors
 from attune.scoring.images import fingerprint, locate_images, score_images
+from attune.scoring.progress import watched
 from attune.scoring.sentiment import score_sentiment
 from attune.scoring.texts import KINDS, score_texts, text_hash
 from attune.tables import conform
@@ -26,8 +27,9 @@ def update_sentiment(run: "Run") -> None:
         folder = run.models.latest("sentiment")
         origin = run.origin("reviews") | {"models/sentiment": folder.name, "max_tokens": run.settings.score.max_tokens}
         if not run.is_current("review_sentiment", origin):
-            scored = score_sentiment(run.read("reviews"), str(folder), run.settings)
-            run.write({"review_sentiment": scored}, origin)
+            with watched(run, "review_sentiment") as progress:
+                scored = score_sentiment(run.read("reviews"), str(folder), run.settings, str(progress))
+                run.write({"review_sentiment": scored}, origin)
 
 
 def update_text_scores(run: "Run") -> None:
@@ -61,15 +63,16 @@ def update_text_scores(run: "Run") -> None:
         return
     texts, before = run.read("texts"), run.read_or_empty("text_scores")
     hashed = texts.select("text_id", text_hash(settings.score.max_tokens).alias("text_hash"))
-    scores = None
-    for name, folder in folders.items():
-        same = (before["model"] == name) & (before["model_version"] == folder.name)
-        kept = before.where(same).join(hashed, ["text_id", "text_hash"], "left_semi")
-        new = texts.join(kept.select("text_id"), "text_id", "left_anti")
-        both = kept.unionByName(score_texts(new, str(folder), name, settings))
-        scores = both if scores is None else scores.unionByName(both)
-    assert scores is not None
-    run.write({"text_scores": conform(scores, "text_scores")}, origin)
+    with watched(run, "text_scores") as progress:
+        scores = None
+        for name, folder in folders.items():
+            same = (before["model"] == name) & (before["model_version"] == folder.name)
+            kept = before.where(same).join(hashed, ["text_id", "text_hash"], "left_semi")
+            new = texts.join(kept.select("text_id"), "text_id", "left_anti")
+            both = kept.unionByName(score_texts(new, str(folder), name, settings, str(progress / name)))
+            scores = both if scores is None else scores.unionByName(both)
+        assert scores is not None
+        run.write({"text_scores": conform(scores, "text_scores")}, origin)
 
 
 def update_item_images(run: "Run") -> None:
@@ -110,19 +113,24 @@ def update_embeddings(run: "Run") -> None:
             origin |= run.origin("item_images") | {"image_weight": settings.score.image_weight}
         if run.is_current("embeddings", origin):
             return
-        texts = embed_items(run.read("items"), str(folder), settings) if has_text else run.empty("embeddings")
-        items = texts.persist()
-        if with_images:
-            images = image_vectors(run.read("item_images"))
-            fused = fuse_items(texts, images, settings.score.image_weight).persist()
-            items = fused
-        recommend = settings.recommend
-        users = user_vectors(
-            run.read("events"), items, recommend.event_weights, recommend.half_life_days, settings.as_of
-        )
-        vectors = texts.unionByName(users)
-        if with_images:
-            vectors = vectors.unionByName(images).unionByName(fused)
-        run.write({"embeddings": vectors}, origin)
-        for frame in (texts, items):
-            frame.unpersist()
+        with watched(run, "embeddings") as progress:
+            texts = (
+                embed_items(run.read("items"), str(folder), settings, str(progress))
+                if has_text
+                else run.empty("embeddings")
+            )
+            items = texts.persist()
+            if with_images:
+                images = image_vectors(run.read("item_images"))
+                fused = fuse_items(texts, images, settings.score.image_weight).persist()
+                items = fused
+            recommend = settings.recommend
+            users = user_vectors(
+                run.read("events"), items, recommend.event_weights, recommend.half_life_days, settings.as_of
+            )
+            vectors = texts.unionByName(users)
+            if with_images:
+                vectors = vectors.unionByName(images).unionByName(fused)
+            run.write({"embeddings": vectors}, origin)
+            for frame in (texts, items):
+                frame.unpersist()

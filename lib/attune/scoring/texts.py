@@ -10,7 +10,9 @@ import pandas as pd
 from attune.errors import InputError
 from attune.models.networks import describe_network
 from attune.models.store import verify
-from attune.scoring.engine import SCORED, Outputs, score_batches, spread_by_text
+from attune.scoring.engine import SCORED, Outputs, apply_to_tokens, score_batches
+from attune.scoring.plan import scoring_of
+from attune.scoring.tokens import spread_by_text
 from attune.tables import conform
 
 if TYPE_CHECKING:
@@ -40,11 +42,12 @@ def label_columns(outputs: Outputs, labels: list[str], several: bool) -> pd.Data
     return frame.assign(label=told.where(scored & (told != ""), None), status=outputs.status)
 
 
-def score_texts(texts: "DataFrame", model_folder: str, model: str, settings: "Config") -> "DataFrame":
+def score_texts(
+    texts: "DataFrame", model_folder: str, model: str, settings: "Config", progress: str | None = None
+) -> "DataFrame":
     """Table text_scores of one model: each text once, with a status where it could not be scored.
 
-    The folder must be readable under the same path on all executors. Raises InputError where it is no sound model that gives
-    labels or a probability.
+    See ``Scoring``. Raises InputError where the folder holds no sound model that gives labels or a probability.
     """
     from pyspark.sql import functions as F
 
@@ -53,19 +56,18 @@ def score_texts(texts: "DataFrame", model_folder: str, model: str, settings: "Co
     if description["kind"] not in KINDS:
         raise InputError(f"{model_folder} gives no labels: it is of kind {description['kind']}")
     labels, several = description.get("labels", []), bool(description.get("multi_label", False))
-    tokens_per_batch, precision = settings.score.tokens_per_batch, settings.train.precision
     max_tokens = settings.score.max_tokens
+    how = scoring_of(model_folder, settings, max_tokens, progress)
 
     def apply(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for rows, outputs in score_batches(batches, model_folder, max_tokens, tokens_per_batch, precision):
+        for rows, outputs in score_batches(batches, how):
             columns = label_columns(outputs, labels, several)
             yield pd.concat([rows[["text_id", "text_hash"]].reset_index(drop=True), columns], axis=1)
 
-    pair = ["other_text"] if description["kind"] == "pair_scorer" else []
-    rows = spread_by_text(texts.withColumn("text_hash", text_hash(max_tokens)), F.col("text"))
-    result = rows.select("text_id", "text_hash", "text", *pair).mapInPandas(
-        apply, "text_id string, text_hash bigint, probability double, label string, status string"
-    )
+    other_text = F.col("other_text") if description["kind"] == "pair_scorer" else None
+    rows = spread_by_text(texts.withColumn("text_hash", text_hash(max_tokens)), how, F.col("text"), other_text)
+    schema = "text_id string, text_hash bigint, probability double, label string, status string"
+    result = apply_to_tokens(rows.select("text_id", "text_hash", "tokens"), apply, schema, how)
     version = Path(model_folder).name
     return conform(result.withColumns({"model": F.lit(model), "model_version": F.lit(version)}), "text_scores")
 

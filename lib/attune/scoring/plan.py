@@ -1,0 +1,41 @@
+"""How a stored model is applied to a table, as plain values that travel to the workers."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from attune.models.networks import describe_network
+
+if TYPE_CHECKING:
+    from attune.config import Config
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a worker needs to know; meanings and units of the settings stand in ``conf/base.yaml`` under ``score``.
+
+    The folder must be readable under the same path on all executors. ``progress``: folder that tasks tell in how far they are,
+    see ``scoring.progress``; None: nowhere.
+    """
+
+    model_folder: str
+    max_tokens: int
+    tokens_per_batch: int
+    precision: str
+    max_int8_loss: float
+    gpus_per_task: float | None = None
+    progress: str | None = None
+
+
+def scoring_of(
+    model_folder: str, settings: "Config", max_tokens: int | None = None, progress: str | None = None
+) -> Scoring:
+    """Scoring of a model by the settings.
+
+    Longer texts are cut to ``max_tokens``; None, and any higher number, stand for the length the model was trained on.
+    """
+    trained_on = int(describe_network(model_folder)["max_tokens"])
+    score = settings.score
+    return Scoring(
+        model_folder, min(max_tokens or trained_on, trained_on), score.tokens_per_batch, score.precision,
+        score.max_int8_loss, score.gpus_per_task, progress,
+    )  # fmt: skip
