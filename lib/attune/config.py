@@ -474,6 +474,7 @@ class Score(Settings):
     image_weight: Share
     precision: Literal["auto", "float32", "bfloat16", "int8"]
     max_int8_loss: Share
+    max_new_tokens: Annotated[int, Field(ge=1, le=1024)]
     gpus_per_task: Positive | None
     satisfaction_prior: Positive
     num_words: Count

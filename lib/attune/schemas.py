@@ -335,6 +335,7 @@ TABLES: dict[str, TableSchema] = {
             model string name of the model
             label string the label, or several separated by |; null where there is none, or the text could not be scored
             probability double probability of the label, of the surest of several, or that two texts match, 0 to 1
+            written string what a language model writes after the text; null of the others
             status string scored, or why the text could not be: empty or invalid
             text_hash bigint hash of what was scored: a text that stays the same is not scored again
             model_version string version of the model

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from attune.errors import MissingError
-from attune.models.causal_language import CausalLanguageModel, load_causal
+from attune.models.causal_language import NOT_WRITTEN, CausalLanguageModel, load_causal
 from attune.models.fresh import Sizes, fresh_gpt2
 from attune.models.networks import read_network, write_network
 from models.tiny_bert import tiny_tokenizer
@@ -63,3 +63,45 @@ def test_a_name_that_cannot_be_had_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MissingError, match="no-such-owner"):
         load_causal("no-such-owner/no-such-model", 0.1)
+
+
+def greedy(network: CausalLanguageModel, prompt: list[int], most: int) -> list[int]:
+    """The likeliest token after all before it, again and again, until the end token or the model's length."""
+    ids = list(prompt)
+    while len(ids) - len(prompt) < most and len(ids) < 16:
+        row = torch.tensor([ids])
+        with torch.inference_mode():
+            token = int(network.model(input_ids=row, attention_mask=torch.ones_like(row)).logits[0, -1].argmax())
+        if token == 3:
+            break
+        ids.append(token)
+    return ids[len(prompt) :]
+
+
+def test_what_is_written_is_the_likeliest_token_each_time(network: CausalLanguageModel) -> None:
+    torch.manual_seed(2)
+    for weight in network.parameters():
+        torch.nn.init.normal_(weight, std=0.7)
+    writer = network.for_texts(6).eval()
+    with torch.inference_mode():
+        found = writer.predict(IDS, MASK)
+        assert found.shape == (2, writer.num_outputs) == (2, 6)
+        prompts = [[2, 7, 4, 8], [2, 4]]  # the tokenizer's end, 3, does not end what is to go on
+        for row, (prompt, length) in enumerate(zip(prompts, (5, 3), strict=True)):
+            expected = greedy(network, prompt, 6)
+            assert found[row][found[row] != NOT_WRITTEN].tolist() == expected
+            alone = writer.predict(IDS[[row], :length], MASK[[row], :length])
+            assert torch.equal(alone, found[[row]])
+    assert len({*greedy(network, prompts[0], 6)}) > 1, "a text of one word would hide a mistake"
+
+
+def test_writing_ends_where_the_model_ends_or_can_read_no_more(network: CausalLanguageModel) -> None:
+    ids = torch.full((1, 14), 5)
+    with torch.inference_mode():
+        assert (network.for_texts(6).predict(ids, torch.ones_like(ids)) != NOT_WRITTEN).sum() <= 2
+        ids = torch.full((1, 16), 5)
+        assert (network.for_texts(6).predict(ids, torch.ones_like(ids)) == NOT_WRITTEN).all()
+        ending = torch.zeros(30)
+        ending[3] = 1e6
+        network.model.lm_head.bias = torch.nn.Parameter(ending)
+        assert (network.for_texts(6).predict(IDS, MASK) == NOT_WRITTEN).all()

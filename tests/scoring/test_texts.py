@@ -12,7 +12,9 @@ import torch
 
 from attune import config
 from attune.errors import InputError, SettingsError
+from attune.models.causal_language import NOT_WRITTEN, CausalLanguageModel
 from attune.models.encoder import load_encoder
+from attune.models.fresh import Sizes, fresh_gpt2
 from attune.models.network import Network
 from attune.models.networks import TextClassifier, TextEmbedder, write_network
 from attune.models.pair_scorer import PairScorer
@@ -98,8 +100,28 @@ def test_pairs_are_scored_on_spark(spark: "SparkSession", encoder: Any, tmp_path
 
 def test_a_network_without_labels_is_refused(spark: "SparkSession", encoder: Any, tmp_path: Path) -> None:
     settings = config.load([], [], "2026-03-01")
-    with pytest.raises(InputError, match="gives no labels: it is of kind embedder"):
+    with pytest.raises(InputError, match="gives no labels and writes no text: it is of kind embedder"):
         score_texts(texts(spark, {"p": ("a", None)}), store(TextEmbedder(encoder), tmp_path, "t"), "t", settings)
+
+
+def test_a_language_model_writes_what_follows(spark: "SparkSession", tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    vocabulary = tiny_tokenizer().get_vocab_size()
+    network = CausalLanguageModel(fresh_gpt2(Sizes(1, 16, 2, vocabulary, 32), 0.0, separator())).eval()
+    torch.nn.init.normal_(network.model.transformer.wte.weight)
+    settings = config.load([], ["score.precision=float32", "score.max_new_tokens=5"], "2026-03-01")
+    rows = {"p": ("red mug", None), "q": (None, None), "r": ("red mug", None), "s": ("qqq", None)}
+    folder = store(network, tmp_path, "copy")
+    found = score_texts(texts(spark, rows), folder, "copy", settings).toPandas().set_index("text_id")
+    assert found["status"].to_dict() == {"p": "scored", "q": "empty", "r": "scored", "s": "invalid"}
+    ids = torch.tensor([TextEncoder(tiny_tokenizer(), 16).encode(["red mug"])[0].tolist()])
+    with torch.inference_mode():
+        written = network.for_texts(5).predict(ids, torch.ones_like(ids))[0]
+    expected = tiny_tokenizer().decode([int(token) for token in written if token != NOT_WRITTEN])
+    assert expected
+    assert found.loc[["p", "r"], "written"].tolist() == [expected] * 2
+    assert found.loc[["q", "s"], "written"].tolist() == [None, None]
+    assert found["label"].isna().all()
 
 
 def test_texts_that_stay_the_same_are_not_scored_again(

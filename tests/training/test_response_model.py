@@ -10,6 +10,8 @@ from attune import config
 from attune.errors import InputError
 from attune.models.networks import read_network
 from attune.models.response import ResponseModel
+from attune.scoring.responses import score_responses
+from attune.training.response import response_metrics
 from attune.training.response_model import FEATURES, response_examples, train_response
 from features.log import Row, action, shown, table, told
 from models.tiny_bert import write_tiny_bert
@@ -76,7 +78,8 @@ def campaign(num: int) -> tuple[list[Row], list[Row], list[Row]]:
 
 def test_a_taste_is_learned_and_calibrated(spark: "SparkSession", settings: config.Config) -> None:
     shows, log, items = campaign(1200)
-    model = train_response(examples_of(spark, settings, shows, log, items), settings, "v1")
+    examples = examples_of(spark, settings, shows, log, items).persist()
+    model = train_response(examples, settings, "v1")
     test, least = model.metrics["test"], model.metrics["share_of_clicks"]
     assert test["auc"] > 0.85
     assert test["log_loss"] < least["log_loss"] - 0.1
@@ -86,6 +89,14 @@ def test_a_taste_is_learned_and_calibrated(spark: "SparkSession", settings: conf
     stored = read_network(model.folder)
     assert isinstance(stored, ResponseModel)
     assert tuple(stored.features) == FEATURES
+    asked = examples.where("split = 'test'")
+    scored = score_responses(asked, ["row_key"], str(model.folder), settings).toPandas().set_index("row_key")
+    labels = asked.select("row_key", "label").toPandas().set_index("row_key")["label"]
+    again = response_metrics(scored["probability"].to_numpy(), labels[scored.index].to_numpy())
+    assert again == pytest.approx({name: test[name] for name in again}, abs=1e-4), "as it was measured in training"
+    assert set(scored["status"]) == {"scored"}
+    with pytest.raises(InputError, match="have no column user_num_events"):
+        score_responses(asked.drop("user_num_events"), ["row_key"], str(model.folder), settings)
 
 
 def test_a_model_that_tells_nothing_is_not_used(spark: "SparkSession", settings: config.Config) -> None:

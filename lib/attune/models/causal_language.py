@@ -14,6 +14,7 @@ from attune.models.network import Network
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+NOT_WRITTEN = -1
 _CHANGES_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 """Settings of models that do more to their logits than the last layer does."""
 
@@ -70,6 +71,69 @@ class CausalLanguageModel(Network):
             return self.model(**inputs).logits[counts]
         hidden = self.model.base_model(**inputs).last_hidden_state
         return self.model.get_output_embeddings()(hidden[counts])
+
+    def for_texts(self, max_new_tokens: int) -> Network:
+        """What goes on from a text."""
+        return Writer(self, max_new_tokens)
+
+
+class Writer(Network):
+    """Goes on from each text with the likeliest token, until the model ends it or ``max_new_tokens`` are written.
+
+    The outputs are token ids, as many as may be written; ``NOT_WRITTEN`` follows the end. A text that is as long as the model
+    can read gets none.
+    """
+
+    kind = "writer"
+
+    def __init__(self, model: CausalLanguageModel, max_new_tokens: int) -> None:
+        super().__init__()
+        self.model = model.model
+        self._max_new_tokens = max_new_tokens
+        self._pad_id = model.pad_id
+        ends = self.model.config.eos_token_id
+        self._ends = set() if ends is None else set(ends) if isinstance(ends, list) else {ends}
+
+    @property
+    def num_outputs(self) -> int:
+        """Tokens that may be written."""
+        return self._max_new_tokens
+
+    @property
+    def pad_id(self) -> int:
+        """That of the model."""
+        return self._pad_id
+
+    def predict(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """(B, T) ids and mask of texts to float (B, max_new_tokens) ids of what follows them."""
+        found = torch.full((len(ids), self._max_new_tokens), float(NOT_WRITTEN), device=ids.device)
+        ids, mask = self._to_the_right(ids, mask)
+        room = int(getattr(self.model.config, "max_position_embeddings", 1 << 30)) - ids.shape[1]
+        if room <= 0:
+            return found
+        end = min(self._ends, default=None)
+        whole = self.model.generate(
+            input_ids=ids, attention_mask=mask, max_new_tokens=min(self._max_new_tokens, room), do_sample=False, num_beams=1,
+            eos_token_id=end if end is None else sorted(self._ends), pad_token_id=self._pad_id if end is None else end,
+        )  # fmt: skip
+        written = whole[:, ids.shape[1] :]
+        over = torch.zeros_like(written, dtype=torch.bool)
+        for end in self._ends:
+            over |= written == end
+        over = over.cumsum(1) > 0
+        found[:, : written.shape[1]] = torch.where(over, NOT_WRITTEN, written).float()
+        return found
+
+    def _to_the_right(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with the padding before the texts, and without the end that a tokenizer puts after them."""
+        lengths = mask.sum(1)
+        last = ids.gather(1, (lengths - 1).clamp(min=0)[:, None])[:, 0]
+        for end in self._ends:
+            lengths = lengths - ((last == end) & (lengths > 1)).long()
+        width = int(lengths.max())
+        places = torch.arange(width, device=ids.device)[None, :] - (width - lengths)[:, None]
+        moved = ids.gather(1, places.clamp(min=0))
+        return torch.where(places >= 0, moved, self._pad_id), (places >= 0).long()
 
 
 def _second_names(model: torch.nn.Module) -> dict[str, str]:

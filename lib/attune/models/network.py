@@ -49,6 +49,10 @@ class Network(nn.Module):
         """Fill in weights of ``stored_weights``; all must be there."""
         self.load_state_dict(dict(weights))
 
+    def for_texts(self, max_new_tokens: int) -> "Network":
+        """The part that scoring applies to texts alone; ``max_new_tokens`` is for those that write."""
+        return self
+
     def predict(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What scoring reports of each text: (B, T) ids and mask to (B, num_outputs)."""
         outputs: torch.Tensor = self(ids, mask)

@@ -7,15 +7,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
 import torch
 from torch import nn
 
 from attune.errors import SettingsError
 from attune.models.encoder import encoder_from_config, mean_pool
-from attune.models.network import EncoderNetwork
+from attune.models.network import EncoderNetwork, Network
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+
+def signed_log(values: np.ndarray) -> np.ndarray:
+    """What a response model is given of behaviour: logarithms, since counts and hours spread over orders of magnitude.
+
+    >>> signed_log(np.array([-9.0, 0.0, 9.0])).round(4).tolist()
+    [-2.3026, 0.0, 2.3026]
+    """
+    scaled: np.ndarray = np.sign(values) * np.log1p(np.abs(values))
+    return scaled
 
 
 class ResponseModel(EncoderNetwork):
@@ -71,7 +82,11 @@ class ResponseModel(EncoderNetwork):
 
     def forward(self, ids: torch.Tensor, mask: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         """(B, T) ids and mask and (B, F) features to float32 (B,) logits before the calibration."""
-        inputs = torch.cat([self._text(ids, mask), self._standardised(features)], 1)
+        return self.of_vectors(self.text_vectors(ids, mask), features)
+
+    def of_vectors(self, vectors: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """(B, D) vectors of texts and (B, F) features to float32 (B,) logits before the calibration."""
+        inputs = torch.cat([vectors, self._standardised(features)], 1)
         with torch.autocast(inputs.device.type, enabled=False):
             logits: torch.Tensor = self.head(inputs)
         return logits[:, 0]
@@ -88,14 +103,19 @@ class ResponseModel(EncoderNetwork):
         """A text alone is not enough; use ``probabilities``."""
         raise NotImplementedError("a response model scores a text together with its features")
 
-    def _text(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Vector of each text, float32 (B, D). Attention over no token is undefined, so rows without text stay out."""
+    def text_vectors(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Vector of each text, float32 (B, D); texts without tokens have that of no text."""
+        # Attention over no token is undefined, so rows without text stay out.
         has_text = mask.any(1) if mask.shape[1] else mask.new_zeros(len(mask), dtype=torch.bool)
         vectors = self.no_text.expand(len(ids), -1)
         if not has_text.any():
             return vectors
-        hidden = self.encoder(input_ids=ids[has_text], attention_mask=mask[has_text]).last_hidden_state
-        return vectors.index_put((has_text.nonzero()[:, 0],), mean_pool(hidden, mask[has_text]))
+        found = _pooled(self.encoder, ids[has_text], mask[has_text])
+        return vectors.index_put((has_text.nonzero()[:, 0],), found)
+
+    def for_texts(self, max_new_tokens: int) -> Network:
+        """What reads the texts, so that each is read once, however many rows it stands in; the rest is ``of_vectors``."""
+        return ResponseTexts(self.encoder)
 
     def _standardised(self, features: torch.Tensor) -> torch.Tensor:
         """Standardised features and their indicators, float32 (B, 2 F)."""
@@ -105,3 +125,26 @@ class ResponseModel(EncoderNetwork):
         missing = features.isnan()
         scaled = (features - means) / torch.where(deviations > 0, deviations, 1.0)
         return torch.cat([scaled.masked_fill(missing, 0.0), missing], 1).float()
+
+
+class ResponseTexts(EncoderNetwork):
+    """The part of a response model that reads texts: (B, T) ids and mask to float32 (B, D) vectors."""
+
+    kind = "response_texts"
+
+    def __init__(self, encoder: "PreTrainedModel") -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of features of a vector, D."""
+        return int(self.encoder.config.hidden_size)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Mean over the tokens of each text, of which there must be some."""
+        return _pooled(self.encoder, ids, mask)
+
+
+def _pooled(encoder: "PreTrainedModel", ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return mean_pool(encoder(input_ids=ids, attention_mask=mask).last_hidden_state, mask)

@@ -60,6 +60,11 @@ class TextEncoder:
             pairs.append(np.array(self._prefix + first + self._between + second + self._suffix, np.int32))
         return pairs
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of token ids, without special tokens and blanks around it."""
+        text: str = self._tokenizer.decode([int(one) for one in ids])
+        return text.strip()
+
     def _bare(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids without special tokens."""
         limit = self.max_tokens * _CHARS_PER_TOKEN

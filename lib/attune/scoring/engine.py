@@ -78,19 +78,21 @@ class Scorer:
 
 
 @lru_cache(maxsize=2)
-def load_scorer(model_folder: str, tokens_per_batch: int, precision: str, max_int8_loss: float) -> Scorer:
+def load_scorer(
+    model_folder: str, tokens_per_batch: int, precision: str, max_int8_loss: float, max_new_tokens: int = 1
+) -> Scorer:
     """Scorer of a stored model, once per Python worker, after its files have been verified; see ``Scoring``."""
     torch.set_num_threads(threads_of_task())
     verify(model_folder)
     device = device_of_task()
     int8_loss = known_loss(model_folder) if has_int8() else None
     chosen = scoring_precision(precision, device, int8_loss, max_int8_loss)
-    return Scorer(read_network(model_folder), tokens_per_batch, chosen, device)
+    return Scorer(read_network(model_folder).for_texts(max_new_tokens), tokens_per_batch, chosen, device)
 
 
 def score_batches(batches: Iterable[pd.DataFrame], how: Scoring) -> Iterator[tuple[pd.DataFrame, Outputs]]:
     """Outputs of the column ``tokens`` of each batch of one partition."""
-    scorer = load_scorer(how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss)
+    scorer = load_scorer(how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss, how.max_new_tokens)
     with Tally(how.progress, "scored") as tally:
         for batch in batches:
             yield batch, scorer.score(batch["tokens"], tally.add)

@@ -22,6 +22,7 @@ class Scoring:
     tokens_per_batch: int
     precision: str
     max_int8_loss: float
+    max_new_tokens: int
     gpus_per_task: float | None = None
     progress: str | None = None
 
@@ -37,5 +38,5 @@ def scoring_of(
     score = settings.score
     return Scoring(
         model_folder, min(max_tokens or trained_on, trained_on), score.tokens_per_batch, score.precision,
-        score.max_int8_loss, score.gpus_per_task, progress,
+        score.max_int8_loss, score.max_new_tokens, score.gpus_per_task, progress,
     )  # fmt: skip

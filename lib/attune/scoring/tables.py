@@ -35,7 +35,7 @@ def update_sentiment(run: "Run") -> None:
 def update_text_scores(run: "Run") -> None:
     """Publish text_scores; a text and model version that were scored before are not scored again.
 
-    Raises SettingsError where a model that ``score.texts`` names is not in use, or gives no labels.
+    Raises SettingsError where a model that ``score.texts`` names is not in use, or neither gives labels nor writes.
     """
     settings = run.settings
     task = settings.train.finetune
@@ -50,7 +50,7 @@ def update_text_scores(run: "Run") -> None:
         if not run.models.has_latest(name):
             reason = f"no model {name} is in use"
         elif describe_network(folder := run.models.latest(name).resolve())["kind"] not in KINDS:
-            reason = f"model {name} gives no labels"
+            reason = f"model {name} gives no labels and writes no text"
         else:
             folders[name] = folder
         if reason and asked is not None:
@@ -58,18 +58,21 @@ def update_text_scores(run: "Run") -> None:
         if reason:
             run.skip(f"text_scores of {name}", reason)
     origin = run.origin("texts") | {f"models/{name}": folder.name for name, folder in folders.items()}
-    origin |= {"max_tokens": settings.score.max_tokens}
+    origin |= {"max_tokens": settings.score.max_tokens, "max_new_tokens": settings.score.max_new_tokens}
     if not folders or run.is_current("text_scores", origin):
         return
     texts, before = run.read("texts"), run.read_or_empty("text_scores")
-    hashed = texts.select("text_id", text_hash(settings.score.max_tokens).alias("text_hash"))
     with watched(run, "text_scores") as progress:
         scores = None
         for name, folder in folders.items():
             same = (before["model"] == name) & (before["model_version"] == folder.name)
+            writes = describe_network(folder)["kind"] == "causal_language"
+            hashed = texts.select("text_id", text_hash(settings.score, writes).alias("text_hash"))
             kept = before.where(same).join(hashed, ["text_id", "text_hash"], "left_semi")
             new = texts.join(kept.select("text_id"), "text_id", "left_anti")
-            both = kept.unionByName(score_texts(new, str(folder), name, settings, str(progress / name)))
+            both = kept.unionByName(
+                score_texts(new, str(folder), name, settings, str(progress / name)), allowMissingColumns=True
+            )
             scores = both if scores is None else scores.unionByName(both)
         assert scores is not None
         run.write({"text_scores": conform(scores, "text_scores")}, origin)

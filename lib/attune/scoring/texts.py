@@ -1,4 +1,4 @@
-"""Apply a model of one's own to the table of texts: labels, or how well two texts match."""
+"""Apply a model of one's own to the table of texts: labels, how well two texts match, or what follows a text."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 
 from attune.errors import InputError
-from attune.models.networks import describe_network
+from attune.models.causal_language import NOT_WRITTEN
+from attune.models.networks import TOKENIZER, describe_network
 from attune.models.store import verify
+from attune.models.tokens import TextEncoder, text_encoder
 from attune.scoring.engine import SCORED, Outputs, apply_to_tokens, score_batches
 from attune.scoring.plan import scoring_of
 from attune.scoring.tokens import spread_by_text
@@ -18,12 +20,14 @@ from attune.tables import conform
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from attune.config import Config
+    from attune.config import Config, Score
 
-KINDS = ("classifier", "pair_scorer")
-"""Networks that give labels or a probability; the others write, or give vectors."""
+KINDS = ("classifier", "pair_scorer", "causal_language")
+"""Networks that give labels or a probability, or write; the others give vectors, or need more than a text."""
 LABEL_FROM = 0.5
 """Probability from which a text that may have several labels has one."""
+_SCHEMA = "text_id string, text_hash bigint, probability double, label string, written string, status string"
+_COLUMNS = [part.split()[0] for part in _SCHEMA.split(", ")]
 
 
 def label_columns(outputs: Outputs, labels: list[str], several: bool) -> pd.DataFrame:
@@ -42,38 +46,51 @@ def label_columns(outputs: Outputs, labels: list[str], several: bool) -> pd.Data
     return frame.assign(label=told.where(scored & (told != ""), None), status=outputs.status)
 
 
+def written_column(outputs: Outputs, encoder: TextEncoder) -> pd.DataFrame:
+    """written and status of each row, from the token ids that a model wrote (N, L)."""
+    scored = outputs.status == SCORED
+    texts = [encoder.decode(row[row != NOT_WRITTEN]) for row in np.where(scored[:, None], outputs.values, NOT_WRITTEN)]
+    return pd.DataFrame({"written": pd.Series(texts, dtype=object).where(scored, None), "status": outputs.status})
+
+
 def score_texts(
     texts: "DataFrame", model_folder: str, model: str, settings: "Config", progress: str | None = None
 ) -> "DataFrame":
     """Table text_scores of one model: each text once, with a status where it could not be scored.
 
-    See ``Scoring``. Raises InputError where the folder holds no sound model that gives labels or a probability.
+    See ``Scoring``. Raises InputError where the folder holds no sound model of ``KINDS``.
     """
     from pyspark.sql import functions as F
 
     verify(model_folder)
     description = describe_network(model_folder)
     if description["kind"] not in KINDS:
-        raise InputError(f"{model_folder} gives no labels: it is of kind {description['kind']}")
+        raise InputError(f"{model_folder} gives no labels and writes no text: it is of kind {description['kind']}")
+    writes, tokenizer = description["kind"] == "causal_language", str(Path(model_folder) / TOKENIZER)
     labels, several = description.get("labels", []), bool(description.get("multi_label", False))
-    max_tokens = settings.score.max_tokens
-    how = scoring_of(model_folder, settings, max_tokens, progress)
+    how = scoring_of(model_folder, settings, settings.score.max_tokens, progress)
 
     def apply(batches: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for rows, outputs in score_batches(batches, how):
-            columns = label_columns(outputs, labels, several)
-            yield pd.concat([rows[["text_id", "text_hash"]].reset_index(drop=True), columns], axis=1)
+            if writes:
+                columns = written_column(outputs, text_encoder(tokenizer, how.max_tokens))
+            else:
+                columns = label_columns(outputs, labels, several)
+            keyed = pd.concat([rows[["text_id", "text_hash"]].reset_index(drop=True), columns], axis=1)
+            yield keyed.reindex(columns=_COLUMNS)
 
     other_text = F.col("other_text") if description["kind"] == "pair_scorer" else None
-    rows = spread_by_text(texts.withColumn("text_hash", text_hash(max_tokens)), how, F.col("text"), other_text)
-    schema = "text_id string, text_hash bigint, probability double, label string, status string"
-    result = apply_to_tokens(rows.select("text_id", "text_hash", "tokens"), apply, schema, how)
+    rows = spread_by_text(
+        texts.withColumn("text_hash", text_hash(settings.score, writes)), how, F.col("text"), other_text
+    )
+    result = apply_to_tokens(rows.select("text_id", "text_hash", "tokens"), apply, _SCHEMA, how)
     version = Path(model_folder).name
     return conform(result.withColumns({"model": F.lit(model), "model_version": F.lit(version)}), "text_scores")
 
 
-def text_hash(max_tokens: int | None) -> "Column":
+def text_hash(score: "Score", writes: bool) -> "Column":
     """What a score depends on, besides the model: a text that stays the same is not scored again."""
     from pyspark.sql import functions as F
 
-    return F.xxhash64("text", "other_text", F.lit(max_tokens))
+    limits = [F.lit(score.max_tokens), *([F.lit(score.max_new_tokens)] if writes else [])]
+    return F.xxhash64("text", "other_text", *limits)

@@ -37,7 +37,7 @@ def train_response(
 
     task = settings.train.response
     with training(settings, TASK, TASK, version, data_versions) as course:
-        # Counts and hours spread over orders of magnitude, and the head is a small network: by their logarithms.
+        # As models.response.signed_log does it.
         scaled = {name: F.signum(name) * F.log1p(F.abs(name)) for name in FEATURES}
         examples = examples.withColumns(scaled).persist()
         means, deviations, clicks = _of_training(examples)
