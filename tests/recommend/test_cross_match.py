@@ -13,6 +13,7 @@ from attune.models.pair_scorer import PairScorer
 from attune.models.store import ModelStore
 from attune.recommend import cross_match
 from attune.recommend.cross_match import CrossMatchScores
+from attune.scoring.plan import Scoring
 from models.tiny_bert import tiny_tokenizer, write_tiny_bert
 
 TEXTS = ["red lamp", "green mug", "", "xyzzy", "a large steel table and a small wooden chair", "green mug"]
@@ -29,10 +30,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store.save("cross_match", "v1", lambda into: write_network(network, tiny_tokenizer(), 24, into), {})
 
 
+def reading(folder: Path) -> Scoring:
+    return Scoring(
+        str(folder), max_tokens=24, tokens_per_batch=40, precision="float32", max_int8_loss=0.0, max_new_tokens=1
+    )
+
+
 @pytest.fixture
 def pairs(folder: Path) -> CrossMatchScores:
     cross_match._reader.cache_clear()
-    return CrossMatchScores.of(folder, TEXTS, 40, "float32")
+    return CrossMatchScores.of(reading(folder), TEXTS)
 
 
 @pytest.fixture
@@ -83,7 +90,7 @@ def test_each_distinct_pair_is_read_once_a_worker(pairs: CrossMatchScores, num_r
     again = pairs.log_odds(firsts[::-1], seconds[::-1])
     assert again.tolist() == found[::-1].tolist()
     assert sum(num_read) == 2
-    other_order = CrossMatchScores.of(Path(pairs.folder), ["", "green mug", "red lamp"], 40, "float32")
+    other_order = CrossMatchScores.of(pairs.how, ["", "green mug", "red lamp"])
     assert other_order.log_odds(np.array([2]), np.array([1])).tolist() == found[:1].tolist()
     assert sum(num_read) == 2, "a pair is known by its texts, not by its place in a catalogue"
 
@@ -94,7 +101,7 @@ def test_what_is_remembered_is_bounded(
     monkeypatch.setattr(cross_match, "MAX_KEPT_PAIRS", 2)
     firsts, seconds = np.array([RED, GREEN, LONG, RED]), np.array([GREEN, RED, RED, LONG])
     found = pairs.log_odds(firsts, seconds)
-    assert len(cross_match._reader(pairs.folder, "float32")._known) == 2
+    assert len(cross_match._reader(pairs.how)._known) == 2
     np.testing.assert_allclose(pairs.log_odds(firsts, seconds), found, atol=1e-5)
     assert sum(num_read) == 4 + 2
 
@@ -107,6 +114,6 @@ def test_a_damaged_model_is_refused(folder: Path, tmp_path: Path) -> None:
     weights = bytearray((copy / "model.safetensors").read_bytes())
     weights[-1] ^= 1
     (copy / "model.safetensors").write_bytes(bytes(weights))
-    damaged = CrossMatchScores.of(copy, TEXTS, 40, "float32")
+    damaged = CrossMatchScores.of(reading(copy), TEXTS)
     with pytest.raises(InputError, match="has changed since it was stored"):
         damaged.log_odds(np.array([RED]), np.array([GREEN]))

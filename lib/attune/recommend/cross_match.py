@@ -9,10 +9,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logit
+
+from attune.models.networks import TOKENIZER
+from attune.models.tokens import text_encoder
+from attune.scoring.engine import load_scorer
+from attune.scoring.plan import Scoring
+from attune.scoring.tokens import token_bytes
 
 MAX_KEPT_PAIRS = 200_000
 """Pairs whose log odds a worker keeps: about 30 MB."""
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that a pair and its reverse get different keys
+
+_LEAST = 1e-7
+"""Probability below which the log odds are no more than this."""
 
 # Shape legend: N items of the catalogue, M pairs.
 
@@ -21,17 +31,15 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that a pair and its reverse get 
 class CrossMatchScores:
     """A stored model and the texts of the catalogue's items; the weights are read where they are used, once a worker."""
 
-    folder: str
+    how: Scoring
     texts: NDArray[np.object_]  # [N]; empty where an item has none
     keys: NDArray[np.uint64]  # [N]; hash of the text
-    tokens_per_batch: int  # padding included
-    precision: str  # float32, bfloat16 or auto
 
     @classmethod
-    def of(cls, folder: Path, texts: Sequence[str], tokens_per_batch: int, precision: str) -> "CrossMatchScores":
-        """The model of a verified folder for the texts of a catalogue, in its order."""
+    def of(cls, how: Scoring, texts: Sequence[str]) -> "CrossMatchScores":
+        """A model, whose folder has been verified, for the texts of a catalogue, in its order."""
         found = np.array(texts, object)
-        return cls(str(folder), found, pd.util.hash_array(found, categorize=False), tokens_per_batch, precision)
+        return cls(how, found, pd.util.hash_array(found, categorize=False))
 
     def log_odds(self, firsts: NDArray[np.int64], seconds: NDArray[np.int64]) -> NDArray[np.float64]:
         """Log odds that a user takes the second item after the first [M]; NaN where either has no text that can be read.
@@ -46,14 +54,10 @@ class CrossMatchScores:
         keys, place, number = np.unique(
             self.keys[firsts] * _MIX + self.keys[seconds], return_index=True, return_inverse=True
         )
-        reader = _reader(self.folder, self.precision)
+        reader = _reader(self.how)
         values = reader.remembered(keys.tolist())
         unknown = np.flatnonzero([value is None for value in values])
-        read = reader.read(
-            self.texts[firsts[place[unknown]]].tolist(),
-            self.texts[seconds[place[unknown]]].tolist(),
-            self.tokens_per_batch,
-        )
+        read = reader.read(self.texts[firsts[place[unknown]]].tolist(), self.texts[seconds[place[unknown]]].tolist())
         reader.remember(keys[unknown].tolist(), read.tolist())
         of_pair = np.array(values, np.float64)  # what is not known yet is NaN
         of_pair[unknown] = read
@@ -64,25 +68,11 @@ class CrossMatchScores:
 class _Reader:
     """The network of a stored model, and the pairs that it has read lately."""
 
-    def __init__(self, folder: str, precision: str) -> None:
-        import torch
-        from pyspark import TaskContext
-
-        from attune.models.networks import TOKENIZER, describe_network, read_network
-        from attune.models.pair_scorer import PairScorer
-        from attune.models.precision import use_bfloat16
-        from attune.models.store import verify
-        from attune.models.tokens import text_encoder
-
-        context = TaskContext.get()
-        if context is not None:
-            torch.set_num_threads(context.cpus())
-        verify(folder)
-        network = read_network(folder)
-        assert isinstance(network, PairScorer)
-        self._network = network
-        self._encoder = text_encoder(str(Path(folder) / TOKENIZER), int(describe_network(folder)["max_tokens"]))
-        self._bfloat16 = use_bfloat16(precision, torch.device("cpu"))
+    def __init__(self, how: Scoring) -> None:
+        self._scorer = load_scorer(
+            how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss, how.max_new_tokens
+        )
+        self._encoder = text_encoder(str(Path(how.model_folder) / TOKENIZER), how.max_tokens)
         self._known: dict[int, float] = {}
 
     def remembered(self, keys: Iterable[int]) -> list[float | None]:
@@ -95,25 +85,14 @@ class _Reader:
         for key in list(islice(self._known, max(0, len(self._known) - MAX_KEPT_PAIRS))):
             del self._known[key]
 
-    def read(self, firsts: list[str], seconds: list[str], tokens_per_batch: int) -> NDArray[np.float64]:
-        """Log odds of pairs of texts [M], in batches of similar length; NaN where the tokenizer knows nothing in one."""
-        import torch
-
-        from attune.models.batches import batches_by_length
-        from attune.models.precision import autocast
-        from attune.models.tokens import Ragged
-
-        tokens = Ragged.of(self._encoder.encode_pairs(firsts, seconds) if firsts else [])
-        found = np.full(len(firsts), np.nan)
-        scorable = np.flatnonzero(tokens.lengths)
-        with torch.inference_mode(), autocast(torch.device("cpu"), self._bfloat16):
-            for batch in batches_by_length(tokens.lengths[scorable], tokens_per_batch):
-                rows = scorable[batch]
-                found[rows] = self._network(*tokens.padded(rows, self._network.pad_id)).numpy()
-        return found
+    def read(self, firsts: Sequence[str], seconds: Sequence[str]) -> NDArray[np.float64]:
+        """Log odds of pairs of texts [M]; NaN where the tokenizer knows nothing in one."""
+        tokens = token_bytes(self._encoder, pd.Series(firsts, dtype=object), pd.Series(seconds, dtype=object))
+        probabilities = self._scorer.score(tokens).values[:, 0].astype(np.float64)
+        return logit(np.clip(probabilities, _LEAST, 1 - _LEAST))
 
 
 @lru_cache(maxsize=1)
-def _reader(folder: str, precision: str) -> _Reader:
+def _reader(how: Scoring) -> _Reader:
     """Reader of a stored model, after its files have been verified."""
-    return _Reader(folder, precision)
+    return _Reader(how)

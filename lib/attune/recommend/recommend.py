@@ -14,7 +14,6 @@ from attune.models.store import ModelStore
 from attune.recommend.batch import Batch
 from attune.recommend.booster import RankingModel, read_model
 from attune.recommend.catalogue import Catalogue
-from attune.recommend.cross_match import CrossMatchScores
 from attune.recommend.frequency import too_often_shown, with_capped
 from attune.recommend.inputs import Inputs
 from attune.recommend.ranking import Ranker
@@ -80,6 +79,8 @@ def ready_to_rank(
 
 def with_cross_match(catalogue: Catalogue, folder: Path, inputs: Inputs, settings: Config) -> Catalogue:
     """The catalogue with a stored cross-encoder, whose folder has been verified, and its items' texts; as it is without items."""
+    from attune.recommend.cross_match import CrossMatchScores
+    from attune.scoring.plan import scoring_of
     from attune.training.text_match import items_with_text
 
     if inputs.items is None:
@@ -87,8 +88,7 @@ def with_cross_match(catalogue: Catalogue, folder: Path, inputs: Inputs, setting
     described = items_with_text(inputs.items).where("text <> ''").select("item_id", "text")
     text_of = {row["item_id"]: row["text"] for row in described.collect()}
     texts = [text_of.get(item, "") for item in catalogue.item_ids]
-    scores = CrossMatchScores.of(folder, texts, settings.score.tokens_per_batch, settings.train.precision)
-    return replace(catalogue, cross_match=scores)
+    return replace(catalogue, cross_match=CrossMatchScores.of(scoring_of(str(folder), settings), texts))
 
 
 def fitted(snapshot: Snapshot, model: RankingModel, settings: Config, store: ModelStore) -> Snapshot:
