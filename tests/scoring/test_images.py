@@ -79,7 +79,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def started(spark: "SparkSession", folder: Path, paths: dict[str, str | None], *settings: str) -> Run:
     """A run on items with these image paths; all but i0 have a title, and the only user saw i0."""
     given = [f"workspace={folder}/workspace", f"inputs.root={folder}/raw", f"score.image_encoder={folder}/vit"]
-    run = start("score", config.load([], [*given, "train.precision=float32", *settings], "2026-03-01"))
+    run = start("score", config.load([], [*given, "score.precision=float32", *settings], "2026-03-01"))
     rows = [(item, None if item == "i0" else "red mug", path) for item, path in paths.items()]
     when = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
     columns = "user_id string, item_id string, event_type string, event_ts timestamp, ds date"

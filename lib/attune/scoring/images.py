@@ -101,7 +101,7 @@ def score_images(located: "DataFrame", before: "DataFrame", model_folder: str, s
     )
     # A file that has changed since it was hashed has no row here, and its item the status unreadable.
     contents = _read(new).join(new, ["path", "content_hash"], "left_semi")
-    outcomes = outcomes.unionByName(_encode(contents, new.count(), model_folder, settings.train.precision))
+    outcomes = outcomes.unionByName(_encode(contents, new.count(), model_folder, settings.score.precision))
     rows = located.join(untouched.unionByName(hashed), "path", "left").join(outcomes, "content_hash", "left")
     status = F.coalesce("status", "outcome", F.lit(UNREADABLE))
     read = F.col("outcome").isNotNull() & F.col("status").isNull()
