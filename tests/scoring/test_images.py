@@ -88,6 +88,8 @@ def started(spark: "SparkSession", folder: Path, paths: dict[str, str | None], *
         "events": spark.createDataFrame([("u", "i0", "view", when, when.date())], columns),
     }
     for name, frame in tables.items():
+        if name == "events" and run.has(name):
+            continue
         absent = {column: F.lit(None) for column in TABLES[name].names if column not in frame.columns}
         run.write({name: conform(frame.withColumns(absent), name)})
     return run
