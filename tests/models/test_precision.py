@@ -74,8 +74,9 @@ def test_a_network_without_an_encoder_is_refused() -> None:
 def test_the_known_loss_is_that_of_the_card(network: TextClassifier, tmp_path: Path) -> None:
     store = ModelStore(str(tmp_path))
     cards = {
-        "measured": {"metrics": {"int8": {"loss": 0.003}}},
-        "undefined": {"metrics": {"int8": {"loss": None}}},
+        "metric": {"metrics": {"int8": {"loss": 0.003, "mean_change": 0.001}}},
+        "outputs": {"metrics": {"int8": {"loss": -0.003, "mean_change": 0.02}}},
+        "undefined": {"metrics": {"int8": {"loss": None, "mean_change": 0.001}}},
         "none": {},
     }
     found = {
@@ -84,5 +85,5 @@ def test_the_known_loss_is_that_of_the_card(network: TextClassifier, tmp_path: P
         )
         for name, card in cards.items()
     }
-    assert found == {"measured": 0.003, "undefined": None, "none": None}
+    assert found == {"metric": 0.003, "outputs": 0.02, "undefined": None, "none": None}
     assert known_loss(tmp_path) is None

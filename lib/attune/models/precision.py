@@ -30,7 +30,7 @@ def scoring_precision(asked: str, device: torch.device, int8_loss: float | None,
     """What to score in under a setting of ``float32``, ``bfloat16``, ``int8`` or ``auto``.
 
     ``auto`` is bfloat16 where that is native, for it is faster than int8 and nearer to float32; else int8 where it was
-    measured to lower the model's metric by ``max_int8_loss`` at most; else float32. A GPU has no int8 here, and takes it as
+    measured to cost the model ``max_int8_loss`` at most; else float32. A GPU has no int8 here, and takes it as
     ``auto``.
     """
     if asked == "int8" and device.type == "cpu":
