@@ -1,10 +1,15 @@
 """Speed of scoring through Spark: beside a bare loop with the same batching, and beside a pandas UDF of one row at a time.
 
-Usage: python benchmarks/bench_score.py [--reviews N] [--titles N]
-MiniLM with a layer for two labels scores titles and bodies of Amazon reviews, each a text, 128 tokens at most. All sides use the same
-cores and precision, run once before they are measured, and tokenise as part of their work. Then titles, of which 60% repeat
-another, are scored as they are and with a number in front of each that makes all of them differ. Last come reviews of which
-one in a hundred is hostile. Writes benchmarks/results/score.json, printed as one line.
+Usage: python benchmarks/bench_score.py [--only PART] [--reviews N] [--bodies N] [--test N]
+MiniLM with a layer for two labels scores Amazon reviews, 128 tokens at most. Each part writes a result of its own, printed as one
+line:
+
+speed      titles and bodies, each a text. All sides use the same cores and precision, run once before they are measured, and
+           tokenise as part of their work. Then reviews of which one in a hundred is hostile. benchmarks/results/score.json
+repeats    bodies of reviews, of which 60% repeat another, as they are, and as many that all differ, for a number stands in
+           front of each. benchmarks/results/score_repeats.json
+precision  a model that learned from 3,000 reviews scores others in float32, bfloat16 and int8, in one process, in turns, a few
+           hundred at a time, so that whatever else runs slows all of them. benchmarks/results/score_precision.json
 """
 
 import argparse
@@ -14,7 +19,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,12 +30,16 @@ DATA = HERE.parents[1] / "shared" / "data" / "amazon_reviews" / "reviews.jsonl.g
 sys.path.insert(0, str(HERE.parent / "lib"))
 
 import measured
+import score_precision
 
 from attune import config
 from attune.models.encoder import load_encoder, load_tokenizer
-from attune.models.networks import TextClassifier, write_network
+from attune.models.networks import TOKENIZER, TextClassifier, write_network
 from attune.models.store import ModelStore
-from attune.scoring.engine import Scorer, load_scorer, score_batches, spread_by_text
+from attune.models.tokens import TextEncoder, text_encoder
+from attune.scoring.engine import load_scorer, score_batches
+from attune.scoring.plan import Scoring
+from attune.scoring.tokens import spread_by_text, token_bytes
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,38 +50,51 @@ PACKAGES = ("torch", "transformers", "pyspark", "pyarrow")
 
 
 def main() -> int:
-    """Measure, write the result."""
+    """Measure, write the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", choices=("speed", "repeats", "precision"))
     parser.add_argument("--reviews", type=int, default=8_000)
-    parser.add_argument("--titles", type=int, default=100_000)
+    parser.add_argument("--bodies", type=int, default=20_000)
+    parser.add_argument("--test", type=int, default=2_000, help="reviews that the precisions are measured on, at most")
     given = parser.parse_args()
     if not DATA.is_file():
         print(f"skipped, no real data in {DATA}", file=sys.stderr)
         return 0
-    from attune.session import get_session
+    if given.only != "precision":
+        from attune.session import get_session
 
-    settings = config.load(["demo"])
-    spark = get_session("speed of scoring", settings.spark)
-    with tempfile.TemporaryDirectory() as workspace:
-        folder, tokens = store(workspace), settings.score.tokens_per_batch
-        reviews, titles = texts(given.reviews)
-        bare, ours = compare(spark, reviews, folder, tokens)
-        few = frame_of(spark, reviews[:ROWS_PER_UDF])
-        measured.compute(by_rows(few.limit(8), folder))
-        one_by_one = measured.seconds_of(lambda: measured.compute(by_rows(few, folder)))
-        by_row = ROWS_PER_UDF / one_by_one
-        with_repeats, all_differ = repeats(spark, titles, folder, tokens, given.titles)
-        statuses = statuses_of(scored(frame_of(spark, spoilt(reviews[:1000])), folder, tokens))
-    rate = len(reviews) / ours
-    figures = {
-        "reviews": given.reviews, "texts": len(reviews), "rows_per_second": {"spark": round(rate, 1), "bare_loop": round(len(reviews) / bare, 1), "udf_by_row": round(by_row, 1)},
-        "of_bare_loop": round(bare / ours, 3), "times_udf_by_row": round(rate / by_row, 2),
-        "seconds_for_a_million_reviews": round(2e6 / rate), "titles": given.titles, "share_repeated": REPEATED,
-        "seconds_titles": {"with_repeats": round(with_repeats, 1), "all_differ": round(all_differ, 1)},
-        "with_repeats_of_all_differ": round(with_repeats / all_differ, 3), "statuses_with_hostile_rows": statuses,
-    }  # fmt: skip
-    print(json.dumps(measured.save("score", SEED, figures, PACKAGES)))
+        settings = config.load(["demo"])
+        spark = get_session("speed of scoring", settings.spark)
+        with tempfile.TemporaryDirectory() as workspace:
+            how = Scoring(store(workspace), MAX_TOKENS, settings.score.tokens_per_batch, "auto", 0.0)
+            if given.only in (None, "speed"):
+                _tell("score", speed(spark, how, given.reviews))
+            if given.only in (None, "repeats"):
+                _tell("score_repeats", repeats(spark, how, given.bodies))
+    if given.only in (None, "precision"):
+        _tell("score_precision", score_precision.measure(given.test, SEED))
     return 0
+
+
+def _tell(name: str, figures: dict[str, Any]) -> None:
+    print(json.dumps(measured.save(name, SEED, figures, PACKAGES)))
+
+
+def speed(spark: "SparkSession", how: Scoring, num: int) -> dict[str, Any]:
+    """Titles and bodies a second, and what becomes of hostile rows."""
+    reviews = texts(num)
+    bare, ours = compare(spark, reviews, how)
+    few = frame_of(spark, reviews[:ROWS_PER_UDF])
+    measured.compute(by_rows(few.limit(8), how))
+    by_row = ROWS_PER_UDF / measured.seconds_of(lambda: measured.compute(by_rows(few, how)))
+    statuses = statuses_of(scored(frame_of(spark, spoilt(reviews[:1000])), how))
+    rate = len(reviews) / ours
+    return {
+        "reviews": num, "texts": len(reviews),
+        "rows_per_second": {"spark": round(rate, 1), "bare_loop": round(len(reviews) / bare, 1), "udf_by_row": round(by_row, 1)},
+        "of_bare_loop": round(bare / ours, 3), "times_udf_by_row": round(rate / by_row, 2),
+        "seconds_for_a_million_reviews": round(2e6 / rate), "statuses_with_hostile_rows": statuses,
+    }  # fmt: skip
 
 
 def store(workspace: str) -> str:
@@ -83,42 +105,52 @@ def store(workspace: str) -> str:
     return str(save("sentiment", "v1", lambda hidden: write_network(network, tokenizer, MAX_TOKENS, hidden), {}))
 
 
-def texts(num: int) -> tuple[list[str], list[str]]:
-    """Titles and bodies of so many reviews, shuffled, and all distinct titles."""
+def _rows() -> list[dict[str, str]]:
     with gzip.open(DATA, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
-    rng = np.random.default_rng(SEED)
-    chosen = rng.permutation(len(rows))[:num]
-    titles = sorted({row["title"].strip() for row in rows if row["title"] and row["title"].strip()})
-    both = [text for n in chosen for text in (rows[n]["title"], rows[n]["review_text"])]
-    return [both[n] or "" for n in rng.permutation(len(both))], titles
+        return [json.loads(line) for line in lines]
 
 
-def compare(spark: "SparkSession", reviews: list[str], folder: str, tokens: int) -> tuple[float, float]:
+def texts(num: int) -> list[str]:
+    """Titles and bodies of so many reviews, shuffled."""
+    rows, rng = _rows(), np.random.default_rng(SEED)
+    both = [text for n in rng.permutation(len(rows))[:num] for text in (rows[n]["title"], rows[n]["review_text"])]
+    return [both[n] or "" for n in rng.permutation(len(both))]
+
+
+def compare(spark: "SparkSession", reviews: list[str], how: Scoring) -> tuple[float, float]:
     """Seconds of the bare loop, in one process with all cores, and of Spark with one task a core."""
-    scorer: Scorer = load_scorer(folder, None, tokens, "auto")
+    scorer = load_scorer(how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss)
     torch.set_num_threads(measured.machine()["cores"])
-    series = pd.Series(reviews)
-    scorer.score(series[:200])
-    bare = measured.seconds_of(lambda: scorer.score(series))
+    series, encoder = pd.Series(reviews), _encoder(how)
+    scorer.score(token_bytes(encoder, series[:200]))
+    bare = measured.seconds_of(lambda: scorer.score(token_bytes(encoder, series)))
     frame = frame_of(spark, reviews)
-    measured.compute(scored(frame.limit(200), folder, tokens))
-    return bare, measured.seconds_of(lambda: measured.compute(scored(frame, folder, tokens)))
+    measured.compute(scored(frame.limit(200), how))
+    return bare, measured.seconds_of(lambda: measured.compute(scored(frame, how)))
 
 
-def repeats(spark: "SparkSession", titles: list[str], folder: str, tokens: int, num: int) -> tuple[float, float]:
-    """Seconds for titles of which ``REPEATED`` repeat another, and for as many that all differ."""
+def _encoder(how: Scoring) -> TextEncoder:
+    return text_encoder(str(Path(how.model_folder) / TOKENIZER), how.max_tokens)
+
+
+def repeats(spark: "SparkSession", how: Scoring, num: int) -> dict[str, Any]:
+    """Seconds for bodies of which ``REPEATED`` repeat another, and for as many that all differ."""
+    bodies = sorted({row["review_text"].strip() for row in _rows() if (row["review_text"] or "").strip()})
     rng = np.random.default_rng(SEED)
-    distinct = round(num * (1 - REPEATED))
-    first = [f"{n // len(titles)} {titles[n % len(titles)]}" for n in range(distinct)]
-    some = [first[n] for n in rng.permutation(np.r_[np.arange(distinct), rng.integers(0, distinct, num - distinct)])]
-    differ = [f"{n // len(titles)} {titles[n % len(titles)]}" for n in range(num)]
-    found = []
-    for rows in (some, differ):
+    order, distinct = rng.permutation(len(bodies)), round(num * (1 - REPEATED))
+    differ = [f"{n // len(bodies)} {bodies[order[n % len(bodies)]]}" for n in range(num)]
+    some = [differ[n] for n in rng.permutation(np.r_[np.arange(distinct), rng.integers(0, distinct, num - distinct)])]
+    seconds = {}
+    for name, rows in (("with_repeats", some), ("all_differ", differ)):
         frame = frame_of(spark, rows)
-        measured.compute(scored(frame.limit(200), folder, tokens))
-        found.append(measured.seconds_of(lambda frame=frame: measured.compute(scored(frame, folder, tokens))))  # type: ignore[misc]
-    return found[0], found[1]
+        measured.compute(scored(frame.limit(200), how))
+        seconds[name] = measured.seconds_of(lambda frame=frame: measured.compute(scored(frame, how)))  # type: ignore[misc]
+        frame.unpersist()
+    return {
+        "bodies": num, "share_repeated": REPEATED, "mean_words": round(float(np.mean([len(b.split()) for b in differ])), 1),
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "with_repeats_of_all_differ": round(seconds["with_repeats"] / seconds["all_differ"], 3),
+    }  # fmt: skip
 
 
 def spoilt(rows: list[str]) -> list[str | None]:
@@ -150,33 +182,31 @@ def frame_of(spark: "SparkSession", rows: Sequence[str | None]) -> "DataFrame":
     return frame
 
 
-def scored(frame: "DataFrame", folder: str, tokens: int) -> "DataFrame":
+def scored(frame: "DataFrame", how: Scoring) -> "DataFrame":
     """Probability of each text by the engine, as the job score applies it."""
     from pyspark.sql import functions as F
 
     def apply(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for _, outputs in score_batches(batches, folder, None, tokens, "auto"):
+        for _, outputs in score_batches(batches, how):
             yield pd.DataFrame({"probability": outputs.values[:, 1].astype("float64"), "status": outputs.status})
 
-    texts = spread_by_text(frame, F.col("body")).select("text")
-    return texts.mapInPandas(apply, "probability double, status string")  # type: ignore[arg-type]
+    rows = spread_by_text(frame, how, F.col("body")).select("tokens")
+    return rows.mapInPandas(apply, "probability double, status string")  # type: ignore[arg-type]
 
 
-def by_rows(frame: "DataFrame", folder: str) -> "DataFrame":
+def by_rows(frame: "DataFrame", how: Scoring) -> "DataFrame":
     """Probability of each text, one at a time, padded to the limit: the pandas UDF that comes to mind first."""
     from pyspark.sql import functions as F
 
     @F.pandas_udf("double")  # type: ignore[attr-defined]
     def probability(texts: pd.Series) -> pd.Series:
-        scorer = load_scorer(folder, None, 8192, "auto")
+        scorer = load_scorer(how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss)
         found = []
         for text in texts:
-            ids = scorer._encoder.encode([text])[0]
+            ids = _encoder(how).encode([text])[0]
             padded, mask = (np.zeros((1, MAX_TOKENS), np.int64) for _ in range(2))
             padded[0, : len(ids)], mask[0, : len(ids)] = ids, 1
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=scorer._bfloat16):
-                logits = scorer.network(torch.from_numpy(padded), torch.from_numpy(mask))
-            found.append(float(logits.softmax(-1)[0, 1]))
+            found.append(float(scorer._predict(torch.from_numpy(padded), torch.from_numpy(mask))[0, 1]))
         return pd.Series(found)
 
     return frame.select(probability("body").alias("probability"))

@@ -88,6 +88,20 @@ def costs() -> str:
             f"{score['of_bare_loop']:.2f} of a bare loop of PyTorch and {score['times_udf_by_row']:.1f} times a UDF that takes "
             f"one at a time; a million reviews take {score['seconds_for_a_million_reviews'] / 3600:.1f} hours."
         )
+    if _has("score_repeats"):
+        repeats = _read("score_repeats")
+        told.append(
+            f"Of {repeats['bodies']:,} bodies of reviews of which {repeats['share_repeated']:.0%} repeat another: "
+            f"{repeats['with_repeats_of_all_differ']:.2f} of the time that they take where all differ."
+        )
+    if _has("score_precision"):
+        formats = _read("score_precision")
+        times, int8 = formats["times_float32"], formats["against_float32"]["int8"]
+        told.append(
+            f"In bfloat16 {formats['rows']:,} reviews are scored {times['bfloat16']:.1f} times as fast as in float32, in int8 "
+            f"{times['int8']:.1f} times; int8 changes the accuracy by {int8['accuracy_gain']:+.4f} ({int8['low']:+.4f} to "
+            f"{int8['high']:+.4f}), and a probability by {int8['largest_change_of_probability']:.2f} at most."
+        )
     if _has("nearest"):
         nearest = _read("nearest")
         beside, exact = nearest["beside_spark"], nearest["exact"]
