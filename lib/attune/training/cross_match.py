@@ -37,45 +37,58 @@ def train_cross_match(
     """
     task = settings.train.cross_match
     with training(settings, TASK, TASK, version, data_versions) as course:
-        examples = match_examples(pairs, items, task, settings.seed).persist()
+        positives = readable_pairs(pairs, items, task.valid_share, settings.seed).persist()
+        examples = match_examples(positives, task, settings.seed).persist()
         rows = _rows(examples, items, course.tokenizer(), task.max_tokens)
         results = course.run(rows, CrossEncoder, {"dropout": task.dropout})
         metrics = {**results[0].metrics, "popularity": popularity_metrics(examples)}
         examples.unpersist()
+        positives.unpersist()
         own, least = metrics["valid"], metrics["popularity"]
         told = [f"{name} {own[name]:.4f} on held-out pairs, {least[name]:.4f} by popularity" for name in _GATES]
         refusal = None if all(own[name] > least[name] for name in _GATES) else "; ".join(told)
         return course.store(results, metrics, CrossEncoder.chosen_by, refusal, "; ".join(told))
 
 
-def match_examples(pairs: "DataFrame", items: "DataFrame", task: CrossMatchTask, seed: int) -> "DataFrame":
-    """Labelled pairs of items that have a text. Grain: anchor_item and target_item.
+def readable_pairs(pairs: "DataFrame", items: "DataFrame", valid_share: float, seed: int) -> "DataFrame":
+    """Pairs of items that both have a text, with weight, the category of both, and a split by a hash of the pair.
 
-    Other columns: label (1 where a user took the target after the anchor), weight, split and popularity (how often the target
-    is taken in the pairs to train on). A pair is held out by a hash of it, in either direction, and its negatives with it; a
-    negative of both splits is held out. Negatives weigh as much as the pair that they are drawn for, so that the share of
-    matches is the same for all anchors.
+    Grain: anchor_item and target_item; other columns: category, target_category, weight, split and row_key.
     """
     from pyspark.sql import functions as F
 
     described = items.where("text <> ''")
-    known = described.select(F.col("item_id").alias(_TARGET))
     anchors = described.select(F.col("item_id").alias(_ANCHOR), "category")
-    taken = pairs.join(known, _TARGET).join(anchors, _ANCHOR)
-    positives = taken.select(
-        _ANCHOR, _TARGET, "weight", "category", F.xxhash64(_ANCHOR, _TARGET).alias(ROW_KEY),
-        pair_split(seed, task.valid_share).alias("split"),
+    targets = described.select(F.col("item_id").alias(_TARGET), F.col("category").alias("target_category"))
+    return pairs.join(targets, _TARGET).join(anchors, _ANCHOR).select(
+        _ANCHOR, _TARGET, "category", "target_category", "weight", pair_split(seed, valid_share).alias("split"),
+        F.xxhash64(_ANCHOR, _TARGET).alias(ROW_KEY),
     )  # fmt: skip
-    popularity = positives.groupBy(_TARGET).agg(
-        F.sum(F.when(F.col("split") == "train", F.col("weight")).otherwise(0.0)).alias("popularity"),
-        F.sum("weight").alias("frequency"),
-    )
+
+
+def match_examples(pairs: "DataFrame", task: CrossMatchTask, seed: int) -> "DataFrame":
+    """Labelled pairs of items. Grain: anchor_item and target_item.
+
+    Other columns: label (1 where a user took the target after the anchor), weight, split and popularity (how often the target
+    is taken in the pairs to train on). The negatives of a pair that is held out are held out with it; a negative of both
+    splits is held out. Negatives weigh as much as the pair that they are drawn for, so that the share of matches is the same
+    for all anchors.
+
+    Args:
+        pairs: as ``readable_pairs``; gone through several times, so better kept in memory.
+    """
+    from pyspark.sql import functions as F
+
+    of_train = F.when(F.col("split") == "train", F.col("weight")).otherwise(0.0)
+    popularity = pairs.groupBy(_TARGET).agg(
+        F.first("target_category").alias("category"), F.sum("weight").alias("frequency"),
+        F.sum(of_train).alias("popularity"),
+    )  # fmt: skip
+    pool = Pool.of(popularity.select(F.col(_TARGET).alias("item_id"), "category", "frequency").toPandas())
     most = None if task.max_examples is None else max(1, task.max_examples // (1 + task.num_negatives))
-    some = limit_rows(positives, "train", most, seed)
+    some = limit_rows(pairs, "train", most, seed)
     some = limit_rows(some, "valid", _MAX_VALID_POSITIVES, seed)
-    frequencies = popularity.join(described.select(F.col("item_id").alias(_TARGET), "category"), _TARGET)
-    pool = Pool.of(frequencies.select(F.col(_TARGET).alias("item_id"), "category", "frequency").toPandas())
-    negatives = drawn_negatives(some, taken, pool, task.num_negatives, seed)
+    negatives = drawn_negatives(some, pairs, pool, task.num_negatives, seed)
     columns = (_ANCHOR, _TARGET, "label", "weight", "split")
     labelled = some.withColumn("label", F.lit(1.0)).select(*columns).unionByName(negatives.select(*columns))
     return labelled.join(popularity.select(_TARGET, "popularity"), _TARGET)
