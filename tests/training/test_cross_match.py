@@ -79,8 +79,8 @@ def examples(spark: "SparkSession", task: config.CrossMatchTask, partitions: int
 def settings(tmp_path: Path) -> config.Config:
     changed = {
         "workspace": tmp_path / "workspace", "train.encoder": write_tiny_bert(tmp_path / "encoder"), "train.launcher": "single",
-        "train.tracking": "[]", "train.precision": "float32", "train.cross_match.learning_rate": 0.004,
-        "train.cross_match.head_learning_rate": 0.004, "train.cross_match.epochs": 10, "train.cross_match.tokens_per_batch": 128,
+        "train.tracking": "[]", "train.precision": "float32", "train.cross_match.learning_rate": 0.006,
+        "train.cross_match.head_learning_rate": 0.006, "train.cross_match.epochs": 24, "train.cross_match.num_negatives": 2, "train.cross_match.tokens_per_batch": 128,
         "train.cross_match.dropout": 0.0,
     }  # fmt: skip
     return config.load([], [f"{key}={value}" for key, value in changed.items()], "2026-03-01")
