@@ -9,7 +9,7 @@ from setuptools import find_packages, setup
 # are what its client needs to write to a SQLite file. tensorboard is what torch.utils.tensorboard writes with, and shows.
 _TUNE, _LORA = ["optuna>=4,<6"], ["peft>=0.15,<1"]
 # What PySpark's own extra "connect" asks for.
-_CONNECT = ["googleapis-common-protos>=1.65,<2", "grpcio>=1.67,<2", "grpcio-status>=1.67,<2", "zstandard>=0.25,<1"]
+_CONNECT = ["googleapis-common-protos>=1.65,<2", "grpcio>=1.67,<2", "grpcio-status>=1.67,<2"]
 _TRACKING = ["alembic>=1.10,<2", "mlflow-skinny>=3.1,<4", "sqlalchemy>=2,<3", "tensorboard>=2.15,<3"]
 
 _init = Path(__file__).with_name("lib") / "attune" / "__init__.py"

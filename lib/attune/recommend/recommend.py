@@ -1,7 +1,7 @@
 """Recommendations as of a date: the top items of every known user, and lists for those of whom nothing is known."""
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -66,15 +66,25 @@ def ready_to_rank(
 ) -> Snapshot:
     """The state as of a date with the choices that the model was trained with, and what the frequency cap leaves out.
 
-    Raises SettingsError where there is a cap, but no table impressions.
+    Raises SettingsError where there is a cap, but no table impressions, and InputError where a model is damaged.
     """
+    folders = read_beside(model, store)
     capped = too_often_shown(inputs.impressions, settings.recommend.rerank.frequency_cap, cutoff)
     snapshot = take_snapshot(inputs, settings.recommend, cutoff, model.popularity_half_life_days, end)
-    snapshot = with_capped(fitted(snapshot, model, settings, store), capped)
-    if model.short_list is None:
-        return snapshot
-    folder = store.verified("cross_match", model.short_list.version)
-    return replace(snapshot, catalogue=with_cross_match(snapshot.catalogue, folder, inputs, settings))
+    snapshot = with_capped(fitted(snapshot, model, settings, folders), capped)
+    if "cross_match" in folders:
+        catalogue = with_cross_match(snapshot.catalogue, folders["cross_match"], inputs, settings)
+        snapshot = replace(snapshot, catalogue=catalogue)
+    return snapshot
+
+
+def read_beside(model: RankingModel, store: ModelStore) -> dict[str, Path]:
+    """Folders of the models that the ranking reads beside its own, by task, verified before anything is computed.
+
+    Raises InputError where one is damaged or absent.
+    """
+    versions = {"next_item": model.next_item, "cross_match": model.short_list and model.short_list.version}
+    return {task: store.verified(task, version) for task, version in versions.items() if version}
 
 
 def with_cross_match(catalogue: Catalogue, folder: Path, inputs: Inputs, settings: Config) -> Catalogue:
@@ -91,10 +101,13 @@ def with_cross_match(catalogue: Catalogue, folder: Path, inputs: Inputs, setting
     return replace(catalogue, cross_match=CrossMatchScores.of(scoring_of(str(folder), settings), texts))
 
 
-def fitted(snapshot: Snapshot, model: RankingModel, settings: Config, store: ModelStore) -> Snapshot:
-    """The snapshot with what is learned from its interactions, by the settings that the model was trained with."""
+def fitted(snapshot: Snapshot, model: RankingModel, settings: Config, folders: Mapping[str, Path]) -> Snapshot:
+    """The snapshot with what is learned from its interactions, by the settings that the model was trained with.
+
+    ``folders``: ``read_beside``.
+    """
     if model.ease_regularisation is not None:
         snapshot = with_ease(snapshot, model.ease_regularisation)
-    if model.next_item is not None:
-        snapshot = with_next_item(snapshot, store.verified("next_item", model.next_item))
+    if "next_item" in folders:
+        snapshot = with_next_item(snapshot, folders["next_item"])
     return with_factors(snapshot, AlsPoint(**model.als), settings.recommend, settings.seed)

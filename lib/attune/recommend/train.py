@@ -19,7 +19,7 @@ from attune.recommend.examples import labelled_candidates
 from attune.recommend.inputs import Inputs
 from attune.recommend.measured import measured_lists
 from attune.recommend.popular import named
-from attune.recommend.recommend import fitted, with_cross_match
+from attune.recommend.recommend import fitted, read_beside, with_cross_match
 from attune.recommend.short_list import ShortList
 from attune.recommend.short_list_fit import fit_short_list
 from attune.recommend.snapshot import Snapshot, take_snapshot, with_ease, with_factors, with_next_item
@@ -146,7 +146,7 @@ def _groups_of(
     rec = settings.recommend
     snapshot = take_snapshot(inputs, rec, start, model.popularity_half_life_days, end)
     try:
-        return _candidates(fitted(snapshot, model, settings, store), settings)
+        return _candidates(fitted(snapshot, model, settings, read_beside(model, store)), settings)
     finally:
         snapshot.close()
 
