@@ -76,6 +76,7 @@ def test_a_gap_that_chance_alone_makes_lies_where_chance_says() -> None:
         values = generator.random((200, 1))
         (gap,), (chance,) = bootstrap_gaps(values, groups, 50, seed=16), gaps_by_chance(values, groups, 200, seed=17)
         within.append(chance.low <= gap.value <= chance.high)
+        assert gap.low <= gap.value <= gap.high
     assert 0.88 <= np.mean(within) <= 1
 
 

@@ -53,8 +53,9 @@ def bootstrap_known_means(columns: Sequence[NDArray], num_samples: int, seed: in
 def bootstrap_gaps(values: NDArray, groups: NDArray, num_samples: int, seed: int) -> list[Interval]:
     """Mean of the best group less that of the worst, of each column, with its percentile bootstrap interval.
 
-    Users are resampled within their group. The best and the worst are found anew in each sample, so a gap and its interval lie
-    above zero even where groups differ by chance: compare ``gaps_by_chance``.
+    Users are resampled within their group. The interval is that of the difference of the two groups that are best and worst in
+    the data; since they were picked for that, a gap lies above zero even where groups differ by chance: compare
+    ``gaps_by_chance``. To pick them anew in each sample would add to the gap what chance adds, and leave it below its interval.
 
     Args:
         values: one row a user, one column a measure [U, M].
@@ -64,7 +65,9 @@ def bootstrap_gaps(values: NDArray, groups: NDArray, num_samples: int, seed: int
     parts = [np.asarray(values[groups == group], np.float64) for group in range(int(groups.max()) + 1)]
     centres = np.stack([part.mean(axis=0) for part in parts])
     samples = np.stack([_resampled(part, num_samples, generator) for part in parts])
-    return _intervals(np.ptp(centres, axis=0), np.ptp(samples, axis=0))
+    best, worst = centres.argmax(axis=0)[None], centres.argmin(axis=0)[None]
+    ends = [np.take_along_axis(samples, end[None], axis=0)[0] for end in (best, worst)]
+    return _intervals(np.ptp(centres, axis=0), ends[0] - ends[1])
 
 
 def gaps_by_chance(values: NDArray, groups: NDArray, num_samples: int, seed: int) -> list[Interval]:
