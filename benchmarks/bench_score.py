@@ -66,7 +66,7 @@ def main() -> int:
         settings = config.load(["demo"])
         spark = get_session("speed of scoring", settings.spark)
         with tempfile.TemporaryDirectory() as workspace:
-            how = Scoring(store(workspace), MAX_TOKENS, settings.score.tokens_per_batch, "auto", 0.0)
+            how = Scoring(store(workspace), MAX_TOKENS, settings.score.tokens_per_batch, "auto", 0.0, max_new_tokens=1)
             if given.only in (None, "speed"):
                 _tell("score", speed(spark, how, given.reviews))
             if given.only in (None, "repeats"):

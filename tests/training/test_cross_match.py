@@ -152,7 +152,7 @@ def test_a_model_that_popularity_beats_is_not_used(spark: "SparkSession", settin
     )
     train = settings.train.model_copy(update={"cross_match": task})
     model = train_cross_match(followed, items(spark), settings.model_copy(update={"train": train}), "v1")
-    assert model.metrics["popularity"]["auc"] > 0.7
+    assert model.metrics["popularity"]["auc"] > 0.6, "it tells something of these"
     assert not model.promoted
     assert "by popularity" in model.reason
 
