@@ -206,7 +206,8 @@ def by_rows(frame: "DataFrame", how: Scoring) -> "DataFrame":
             ids = _encoder(how).encode([text])[0]
             padded, mask = (np.zeros((1, MAX_TOKENS), np.int64) for _ in range(2))
             padded[0, : len(ids)], mask[0, : len(ids)] = ids, 1
-            found.append(float(scorer._predict(torch.from_numpy(padded), torch.from_numpy(mask))[0, 1]))
+            with torch.inference_mode():
+                found.append(float(scorer._predict(torch.from_numpy(padded), torch.from_numpy(mask))[0, 1]))
         return pd.Series(found)
 
     return frame.select(probability("body").alias("probability"))

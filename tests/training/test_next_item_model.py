@@ -67,3 +67,14 @@ def test_a_course_is_learned_and_its_catalogue_stored(spark: "SparkSession", set
 def test_users_with_too_little_are_refused_by_name(spark: "SparkSession", settings: config.Config) -> None:
     with pytest.raises(InputError, match="no user has 3 actions"):
         train_next_item(actions(spark, {"u": "ab"}), settings, "v1")
+
+
+def test_items_of_one_moment_are_in_no_order_that_could_be_learned(spark: "SparkSession") -> None:
+    """Orders are told with one time for all their items: sorted by id, the next id would always be foretold."""
+    rows = [(f"u{user}", item, 0) for user in range(40) for item in "abcd"]
+    taken = user_sequences(spark.createDataFrame(rows, "user_id string, item_id string, ts int"))
+    orders = {row["user_id"]: "".join(row["items"]) for row in taken.collect()}
+    assert len(set(orders.values())) > 12, "of 24 orders that four items can have"
+    assert {"".join(sorted(order)) for order in orders.values()} == {"abcd"}
+    again = user_sequences(spark.createDataFrame(rows[::-1], "user_id string, item_id string, ts int"))
+    assert {row["user_id"]: "".join(row["items"]) for row in again.collect()} == orders

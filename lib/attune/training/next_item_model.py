@@ -32,7 +32,7 @@ def train_next_item(
     """Learn from every user's actions but the last two, choose the epoch by the last but one, and measure on the last.
 
     The model is used if it ranks the last items better than popularity does. ``actions``: user_id, item_id, ts; ties in
-    time are ordered by item. Users with fewer than three actions are left out.
+    time are ordered by lot. Users with fewer than three actions are left out.
     ``text_vectors``: item_id, vector, from which item vectors start. Metrics: ``test``, over all items of the catalogue;
     ``popularity``, those of ranking by how often items were taken in training. Raises InputError without such users.
     """
@@ -62,10 +62,14 @@ def train_next_item(
 
 
 def user_sequences(actions: "DataFrame") -> "DataFrame":
-    """Columns user_id and items, in the order of time, of users with three actions or more."""
+    """Columns user_id and items, in the order of time, of users with three actions or more.
+
+    Items of one moment, such as those of one order, stand in an order by lot, another for each user: in that of their ids they
+    would be easy to foretell, and nothing else would be learned.
+    """
     from pyspark.sql import functions as F
 
-    taken = F.sort_array(F.collect_list(F.struct("ts", "item_id")))
+    taken = F.sort_array(F.collect_list(F.struct("ts", F.xxhash64("user_id", "item_id").alias("lot"), "item_id")))
     by_user = (
         actions.where("user_id is not null and item_id is not null")
         .groupBy("user_id")
