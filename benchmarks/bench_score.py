@@ -119,7 +119,7 @@ def texts(num: int) -> list[str]:
 
 def compare(spark: "SparkSession", reviews: list[str], how: Scoring) -> tuple[float, float]:
     """Seconds of the bare loop, in one process with all cores, and of Spark with one task a core."""
-    scorer = load_scorer(how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss)
+    scorer = load_scorer(how)
     torch.set_num_threads(measured.machine()["cores"])
     series, encoder = pd.Series(reviews), _encoder(how)
     scorer.score(token_bytes(encoder, series[:200]))
@@ -200,7 +200,7 @@ def by_rows(frame: "DataFrame", how: Scoring) -> "DataFrame":
 
     @F.pandas_udf("double")  # type: ignore[attr-defined]
     def probability(texts: pd.Series) -> pd.Series:
-        scorer = load_scorer(how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss)
+        scorer = load_scorer(how)
         found = []
         for text in texts:
             ids = _encoder(how).encode([text])[0]

@@ -36,6 +36,10 @@ class StepError(AttuneError):
         self.exit_status = exit_status
 
 
+_MOST_NAMES = 20
+"""Names that an error lists: brands and categories may be thousands."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Say which known name is nearest to a misspelt one.
 
@@ -46,4 +50,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     matches = get_close_matches(name, names, n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else f"; known: {', '.join(names)}"
+    if matches:
+        return f"; did you mean {matches[0]!r}?"
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"; known: {', '.join(names[:_MOST_NAMES])}{more}"

@@ -84,3 +84,10 @@ def test_chance_keeps_the_sizes_of_the_groups_wherever_their_users_stand() -> No
     values = np.random.default_rng(18).random((50, 2))
     mixed = np.arange(50) % 3
     assert gaps_by_chance(values, mixed, 100, seed=19) == gaps_by_chance(values, np.sort(mixed), 100, seed=19)
+
+
+@pytest.mark.parametrize("value", [0.7, 0.0173, 1 / 3, 0.0])
+def test_a_measure_that_is_the_same_for_all_has_an_interval_of_no_width(value: float) -> None:
+    """Else the value would lie outside its own interval by a rounding error."""
+    (found,) = bootstrap_means(np.full((639, 1), value), 200, seed=7)
+    assert found.low == found.value == found.high

@@ -15,6 +15,7 @@ from attune.recommend import cross_match
 from attune.recommend.cross_match import CrossMatchScores
 from attune.scoring.plan import Scoring
 from models.tiny_bert import tiny_tokenizer, write_tiny_bert
+from recommend.tiny import damaged_copy
 
 TEXTS = ["red lamp", "green mug", "", "xyzzy", "a large steel table and a small wooden chair", "green mug"]
 RED, GREEN, EMPTY, UNKNOWN, LONG, GREEN_AGAIN = range(6)
@@ -107,13 +108,6 @@ def test_what_is_remembered_is_bounded(
 
 
 def test_a_damaged_model_is_refused(folder: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "v1"
-    copy.mkdir()
-    for file in folder.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
-    weights = bytearray((copy / "model.safetensors").read_bytes())
-    weights[-1] ^= 1
-    (copy / "model.safetensors").write_bytes(bytes(weights))
-    damaged = CrossMatchScores.of(reading(copy), TEXTS)
+    damaged = CrossMatchScores.of(reading(damaged_copy(folder, tmp_path)), TEXTS)
     with pytest.raises(InputError, match="has changed since it was stored"):
         damaged.log_odds(np.array([RED]), np.array([GREEN]))

@@ -14,7 +14,7 @@ from attune.models.store import ModelStore
 from attune.recommend.next_item import NextItemScores
 from attune.recommend.reasons import Pair, reasons, removals
 from attune.recommend.sources import NOT_PROPOSED, next_item
-from recommend.tiny import BULB, LAMP, MUG, NOVELTY, STRANGER, batch, catalogue
+from recommend.tiny import BULB, LAMP, MUG, NOVELTY, STRANGER, batch, catalogue, damaged_copy
 
 IN_THE_MODEL = ["mug", "gone", "lamp", "bulb"]
 """In the order of their numbers; the catalogue no longer has one, and the novelty came later."""
@@ -77,14 +77,7 @@ def test_items_the_model_does_not_know_are_passed_over(folder: Path, network: It
 
 
 def test_a_damaged_model_is_refused(folder: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "v1"
-    copy.mkdir()
-    for file in folder.iterdir():
-        (copy / file.name).write_bytes(file.read_bytes())
-    weights = bytearray((copy / "model.safetensors").read_bytes())
-    weights[-1] ^= 1
-    (copy / "model.safetensors").write_bytes(bytes(weights))
-    model = NextItemScores.of(copy, catalogue().item_ids)
+    model = NextItemScores.of(damaged_copy(folder, tmp_path), catalogue().item_ids)
     with pytest.raises(InputError, match="has changed since it was stored"):
         next_item(catalogue(next_item=model), batch(MUG_THEN_LAMP))
 

@@ -1,5 +1,7 @@
 """A tiny shop whose right answers are known: four items, blocks of users made by hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -63,3 +65,15 @@ STRANGER: dict[str, object] = {"user_id": "stranger", "region": "Spain", "labels
 def quotas(number: int, **others: int) -> dict[str, int]:
     """So many candidates from each source, other numbers from some."""
     return dict.fromkeys(SOURCES, number) | others
+
+
+def damaged_copy(folder: Path, into: Path) -> Path:
+    """A copy of a stored model whose weights differ in one bit."""
+    copy = into / folder.name
+    copy.mkdir()
+    for file in folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(bytes(weights))
+    return copy

@@ -17,6 +17,7 @@ from attune.models.store import ModelStore
 from attune.models.tokens import Ragged, TextEncoder
 from attune.scoring.embeddings import embed_items
 from attune.scoring.engine import Outputs, Scorer, load_scorer
+from attune.scoring.plan import Scoring
 from attune.scoring.sentiment import score_sentiment, sentiment_columns
 from attune.scoring.tokens import token_bytes
 from models.tiny_bert import tiny_tokenizer, write_tiny_bert
@@ -98,7 +99,7 @@ def test_a_tampered_model_is_refused(network: TextClassifier, tmp_path: Path) ->
     weights = Path(folder) / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x00")
     with pytest.raises(InputError, match=r"model\.safetensors has changed"):
-        load_scorer(folder, 64, "float32", 0.0)
+        load_scorer(Scoring(folder, 16, 64, "float32", max_int8_loss=0.0, max_new_tokens=1))
 
 
 def test_reviews_and_items_are_scored_on_spark(spark: "SparkSession", network: TextClassifier, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from attune.models.store import ModelStore
 from attune.models.tokens import TextEncoder
 from attune.run import Run
 from attune.scoring.engine import Outputs, Scorer
+from attune.scoring.plan import scoring_of
 from attune.scoring.tables import update_text_scores
 from attune.scoring.texts import label_columns, score_texts
 from attune.scoring.tokens import token_bytes
@@ -105,9 +106,7 @@ def test_a_network_without_labels_is_refused(spark: "SparkSession", encoder: Any
 
 
 def test_a_language_model_writes_what_follows(spark: "SparkSession", tmp_path: Path) -> None:
-    torch.manual_seed(1)
-    vocabulary = tiny_tokenizer().get_vocab_size()
-    network = CausalLanguageModel(fresh_gpt2(Sizes(1, 16, 2, vocabulary, 32), 0.0, separator())).eval()
+    network = writer()
     torch.nn.init.normal_(network.model.transformer.wte.weight)
     settings = config.load([], ["score.precision=float32", "score.max_new_tokens=5"], "2026-03-01")
     rows = {"p": ("red mug", None), "q": (None, None), "r": ("red mug", None), "s": ("qqq", None)}
@@ -122,6 +121,40 @@ def test_a_language_model_writes_what_follows(spark: "SparkSession", tmp_path: P
     assert found.loc[["p", "r"], "written"].tolist() == [expected] * 2
     assert found.loc[["q", "s"], "written"].tolist() == [None, None]
     assert found["label"].isna().all()
+
+
+def writer() -> CausalLanguageModel:
+    torch.manual_seed(1)
+    vocabulary = tiny_tokenizer().get_vocab_size()
+    return CausalLanguageModel(fresh_gpt2(Sizes(1, 16, 2, vocabulary, 32), 0.0, separator())).eval()
+
+
+def test_int8_of_a_model_without_an_encoder_is_refused_before_any_task_starts(tmp_path: Path) -> None:
+    folder = store(writer(), tmp_path, "copy")
+    settings = config.load([], ["score.precision=int8"], "2026-03-01")
+    with pytest.raises(
+        SettingsError, match=r"score\.precision int8 is for networks on an encoder.*causal_language: set auto"
+    ):
+        scoring_of(folder, settings)
+
+
+def test_batches_leave_room_for_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else many short prompts would grow far beyond the budget."""
+    network = writer().for_texts(5)
+    sizes: list[int] = []
+    monkeypatch.setattr(
+        network, "predict", lambda ids, mask: sizes.append(len(ids)) or torch.zeros(len(ids), 5), raising=False
+    )
+    texts = pd.Series([f"{a} {b}" for a in ("red", "blue", "green") for b in ("mug", "lamp")])  # four tokens each
+    Scorer(network, 20, "float32", torch.device("cpu")).score(token_bytes(TextEncoder(tiny_tokenizer(), 16), texts))
+    assert sizes == [2, 2, 2]
+
+
+def test_gpus_for_a_stage_are_refused_where_spark_has_none(spark: "SparkSession", encoder: Any, tmp_path: Path) -> None:
+    settings = config.load([], ["score.gpus_per_task=1"], "2026-03-01")
+    folder = store(TextClassifier(encoder, ["bad", "good"]), tmp_path, "taste")
+    with pytest.raises(SettingsError, match=r"score\.gpus_per_task: executors have no GPUs .*: set it to null"):
+        score_texts(texts(spark, {"p": ("red mug", None)}), folder, "taste", settings)
 
 
 def test_texts_that_stay_the_same_are_not_scored_again(

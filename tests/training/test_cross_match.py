@@ -142,17 +142,17 @@ def test_what_goes_together_is_learned_and_stored(spark: "SparkSession", setting
 
 
 def test_a_model_that_popularity_beats_is_not_used(spark: "SparkSession", settings: config.Config) -> None:
-    """Some items follow any other, the others three each: a model whose rate is nearly 0 learns nothing of it."""
+    """Some items follow any other, the others two each: a model whose rate is nearly 0 learns nothing of it."""
     often = NAMES[:6]
     rows = [(a, b, 1.0) for a in NAMES for b in often if a != b]
-    rows += [(NAMES[(6 + n + step) % len(NAMES)], b, 1.0) for n, b in enumerate(NAMES[6:]) for step in (1, 2, 3)]
+    rows += [(NAMES[(6 + n + step) % len(NAMES)], b, 1.0) for n, b in enumerate(NAMES[6:]) for step in (1, 2)]
     followed = spark.createDataFrame(rows, "anchor_item string, target_item string, weight double")
     task = settings.train.cross_match.model_copy(
         update={"learning_rate": 1e-9, "head_learning_rate": 1e-9, "epochs": 1}
     )
     train = settings.train.model_copy(update={"cross_match": task})
     model = train_cross_match(followed, items(spark), settings.model_copy(update={"train": train}), "v1")
-    assert model.metrics["popularity"]["auc"] > 0.6, "it tells something of these"
+    assert model.metrics["popularity"]["auc"] > 0.7
     assert not model.promoted
     assert "by popularity" in model.reason
 

@@ -29,7 +29,7 @@ _MAX_POSITION = 20
 
 
 def generate(spark: "SparkSession", settings: "Config", root: str) -> None:
-    """Write events, reviews, items (with pictures where asked for), users, campaigns and truth under ``root``, in place of what lies there.
+    """Write events, reviews, items, their pictures, users, campaigns and truth under ``root``, in place of what lies there.
 
     One seed and the same settings give the same rows, whatever the cluster.
     """

@@ -86,13 +86,15 @@ def gaps_by_chance(values: NDArray, groups: NDArray, num_samples: int, seed: int
 
 
 def _resampled(values: NDArray, num_samples: int, generator: np.random.Generator) -> NDArray:
-    """Means of the columns of so many samples of users [S, M]."""
+    """Means of the columns of so many samples of users [S, M]; exactly the mean where all users are alike."""
     num_users, means = len(values), []
+    centre = values.mean(axis=0)
+    from_centre = np.where(np.ptp(values, axis=0) > 0, values - centre, 0.0)
     per_block = max(1, _BLOCK // num_users)
     for start in range(0, num_samples, per_block):
         size = min(per_block, num_samples - start)
         counts = generator.multinomial(num_users, np.full(num_users, 1 / num_users), size=size)
-        means.append(counts @ values / num_users)
+        means.append(centre + counts @ from_centre / num_users)
     return np.concatenate(means)
 
 

@@ -100,6 +100,11 @@ class Writer(Network):
         return self._max_new_tokens
 
     @property
+    def added_tokens(self) -> int:
+        """Those that may be written."""
+        return self._max_new_tokens
+
+    @property
     def pad_id(self) -> int:
         """That of the model."""
         return self._pad_id

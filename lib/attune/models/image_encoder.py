@@ -84,11 +84,13 @@ def store_image_encoder(name: str, store: ModelStore) -> Path:
     hashes = "".join(f"{file.name} {file_sha256(file)}\n" for file in files)
     version = hashlib.sha256(hashes.encode()).hexdigest()[:16]
     if version not in store.versions(TASK):
+        load_image_encoder(
+            source, torch.device("cpu"), "float32"
+        )  # before the copy, so that an error names what was given
 
         def write(folder: Path) -> None:
             for file in files:
                 shutil.copyfile(file, folder / file.name)
-            load_image_encoder(folder, torch.device("cpu"), "float32")
 
         store.save(TASK, version, write, {"source": name})
     store.promote(TASK, version)
@@ -109,7 +111,8 @@ def load_image_encoder(folder: Path | str, device: torch.device, precision: str)
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"score.image_encoder: {folder} cannot be read as a model of pictures ({_short(error)})"
+            f"score.image_encoder: {folder} cannot be read as a model of pictures ({_short(error)}): give a folder or hub name "
+            "of a vision model, with its preprocessor_config.json"
         ) from error
     # Where the last layer was not stored, as in a ViT with a classification head, its place is taken by the first token.
     missing = sorted(info["missing_keys"])

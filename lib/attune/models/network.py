@@ -53,6 +53,11 @@ class Network(nn.Module):
         """The part that scoring applies to texts alone; ``max_new_tokens`` is for those that write."""
         return self
 
+    @property
+    def added_tokens(self) -> int:
+        """Tokens that a text grows by while the network works on it: room for them is kept in a batch."""
+        return 0
+
     def predict(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """What scoring reports of each text: (B, T) ids and mask to (B, num_outputs)."""
         outputs: torch.Tensor = self(ids, mask)

@@ -112,10 +112,7 @@ class RankingModel:
     popularity_half_life_days: float  # chosen on the validation period
     ease_regularisation: float | None = None  # chosen on the validation period; None: trained without EASE
     next_item: str | None = None  # version of the next-item model; None: trained without one
-    calibration: tuple[float, float] = (
-        1.0,
-        0.0,
-    )  # slope and intercept that turn the trees' log odds into probabilities
+    calibration: tuple[float, float] = (1.0, 0.0)  # slope and intercept from the trees' log odds to those that are told
     short_list: ShortList | None = None  # None: the trees alone decide
 
     def booster(self) -> "lightgbm.Booster":

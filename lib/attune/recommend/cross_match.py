@@ -69,9 +69,7 @@ class _Reader:
     """The network of a stored model, and the pairs that it has read lately."""
 
     def __init__(self, how: Scoring) -> None:
-        self._scorer = load_scorer(
-            how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss, how.max_new_tokens
-        )
+        self._scorer = load_scorer(how)
         self._encoder = text_encoder(str(Path(how.model_folder) / TOKENIZER), how.max_tokens)
         self._known: dict[int, float] = {}
 

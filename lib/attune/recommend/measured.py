@@ -41,9 +41,7 @@ class Lists:
     hits: Mapping[str, NDArray[np.int64]]  # by model [U, L]; 1 where the item is relevant
     num_candidates: NDArray[np.int64] | None = None  # [U, S + 1]; of each source and, last, of all; None without blend
     num_met: NDArray[np.int64] | None = None  # [U, S + 1]; of these, the relevant ones
-    scores: NDArray[np.float64] | None = (
-        None  # [U, L]; of the blend's list; NaN where it is shorter; None without blend
-    )
+    scores: NDArray[np.float64] | None = None  # [U, L]; of the blend's list, NaN where shorter; None without blend
 
     def of_new_items(self, is_new: NDArray[np.bool_]) -> "Lists":
         """The same lists where only new items [N] are what users look for."""

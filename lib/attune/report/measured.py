@@ -82,7 +82,8 @@ def evaluation(data: ReportData) -> dict[str, Any]:
     plain = [row for row in here if not row["against"]]
     metrics = [*(m for m in METRICS if any(row["metric"] == m for row in plain)), *_others(plain)]
     groups = [_group(metric, k, [row for row in plain if row["metric"] == metric]) for metric in metrics]
-    if recall := [row for row in of_all if row["metric"] == _RECALL]:
+    # A source without a candidate for anyone, such as a model that is not enabled, is not measured.
+    if recall := [row for row in of_all if row["metric"] == _RECALL and row["k"]]:
         note = "share of what users went on to choose; higher: more for the ranking model to find"
         groups.append(replace(_group(_RECALL, k, recall), name="Candidates of each source", note=note))
     differences = sorted((row for row in here if row["against"]), key=lambda r: (_rank(r["metric"]), r["against"]))

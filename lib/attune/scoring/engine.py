@@ -5,7 +5,9 @@ whichever batch it comes. Within a batch of Spark's the texts are scored in batc
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +15,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from attune.errors import SettingsError
 from attune.models.batches import batches_by_length
 from attune.models.network import Network
 from attune.models.networks import read_network
@@ -25,7 +28,7 @@ from attune.scoring.progress import Tally
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 SCORED, EMPTY, INVALID = "scored", "empty", "invalid"
 
@@ -60,7 +63,8 @@ class Scorer:
         done(len(tokens) - int(repeats[scorable].sum()), 0)
         outputs = np.full((len(ragged), self.network.num_outputs), np.nan, np.float32)
         with torch.inference_mode():
-            for batch in batches_by_length(ragged.lengths[scorable], self._tokens_per_batch):
+            lengths = ragged.lengths[scorable] + self.network.added_tokens
+            for batch in batches_by_length(lengths, self._tokens_per_batch):
                 rows = scorable[batch]
                 outputs[rows] = self._predict(*ragged.padded(rows, self.network.pad_id))
                 done(int(repeats[rows].sum()), int((repeats[rows] * ragged.lengths[rows]).sum()))
@@ -77,22 +81,25 @@ class Scorer:
         return outputs
 
 
+def load_scorer(how: Scoring) -> Scorer:
+    """Scorer of a stored model, once per Python worker, after its files have been verified."""
+    return _loaded(replace(how, progress=None))  # which differs from run to run, and changes nothing of the scorer
+
+
 @lru_cache(maxsize=2)
-def load_scorer(
-    model_folder: str, tokens_per_batch: int, precision: str, max_int8_loss: float, max_new_tokens: int = 1
-) -> Scorer:
-    """Scorer of a stored model, once per Python worker, after its files have been verified; see ``Scoring``."""
+def _loaded(how: Scoring) -> Scorer:
     torch.set_num_threads(threads_of_task())
-    verify(model_folder)
+    verify(how.model_folder)
     device = device_of_task()
-    int8_loss = known_loss(model_folder) if has_int8() else None
-    chosen = scoring_precision(precision, device, int8_loss, max_int8_loss)
-    return Scorer(read_network(model_folder).for_texts(max_new_tokens), tokens_per_batch, chosen, device)
+    int8_loss = known_loss(how.model_folder) if has_int8() else None
+    precision = scoring_precision(how.precision, device, int8_loss, how.max_int8_loss)
+    network = read_network(how.model_folder).for_texts(how.max_new_tokens)
+    return Scorer(network, how.tokens_per_batch, precision, device)
 
 
 def score_batches(batches: Iterable[pd.DataFrame], how: Scoring) -> Iterator[tuple[pd.DataFrame, Outputs]]:
     """Outputs of the column ``tokens`` of each batch of one partition."""
-    scorer = load_scorer(how.model_folder, how.tokens_per_batch, how.precision, how.max_int8_loss, how.max_new_tokens)
+    scorer = load_scorer(how)
     with Tally(how.progress, "scored") as tally:
         for batch in batches:
             yield batch, scorer.score(batch["tokens"], tally.add)
@@ -101,10 +108,26 @@ def score_batches(batches: Iterable[pd.DataFrame], how: Scoring) -> Iterator[tup
 def apply_to_tokens(
     rows: "DataFrame", apply: Callable[[Iterable[pd.DataFrame]], Iterator[pd.DataFrame]], schema: str, how: Scoring
 ) -> "DataFrame":
-    """Rows through a function over the batches of a partition, in tasks that ask for ``gpus_per_task``."""
+    """Rows through a function over the batches of a partition, in tasks that ask for ``gpus_per_task``.
+
+    Raises SettingsError where Spark cannot give a stage GPUs of its own.
+    """
     if how.gpus_per_task is None:
         return rows.mapInPandas(apply, schema)
+    if reason := _no_gpus(rows.sparkSession):
+        raise SettingsError(f"score.gpus_per_task: {reason}: set it to null")
     return rows.mapInPandas(apply, schema, profile=_with_gpus(how.gpus_per_task))
+
+
+def _no_gpus(spark: "SparkSession") -> str | None:
+    """Why a stage cannot ask for GPUs here; None where it can."""
+    if int(spark.version.partition(".")[0]) < 4:
+        return f"Spark {spark.version} cannot give a stage of pandas functions GPUs of its own, Spark 4 can"
+    if not spark.conf.get("spark.executor.resource.gpu.amount", ""):
+        return "executors have no GPUs (spark.executor.resource.gpu.amount is not set)"
+    if re.match(r"local\b(?!-cluster)", spark.conf.get("spark.master", "") or ""):
+        return "a local master gives no stage resources of its own"
+    return None
 
 
 @lru_cache(maxsize=1)

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from attune.models.networks import describe_network
+from attune.errors import SettingsError
+from attune.models.network import EncoderNetwork, Network
+from attune.models.networks import KINDS, describe_network
 
 if TYPE_CHECKING:
     from attune.config import Config
@@ -33,9 +35,15 @@ def scoring_of(
     """Scoring of a model by the settings.
 
     Longer texts are cut to ``max_tokens``; None, and any higher number, stand for the length the model was trained on.
+    Raises SettingsError where ``score.precision`` is int8, but the model stands on no encoder.
     """
-    trained_on = int(describe_network(model_folder)["max_tokens"])
-    score = settings.score
+    description, score = describe_network(model_folder), settings.score
+    trained_on = int(description["max_tokens"])
+    if score.precision == "int8" and not issubclass(KINDS.get(description["kind"], Network), EncoderNetwork):
+        raise SettingsError(
+            f"score.precision int8 is for networks on an encoder, but {model_folder} holds one of kind "
+            f"{description['kind']}: set auto"
+        )
     return Scoring(
         model_folder, min(max_tokens or trained_on, trained_on), score.tokens_per_batch, score.precision,
         score.max_int8_loss, score.max_new_tokens, score.gpus_per_task, progress,

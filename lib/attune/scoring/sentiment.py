@@ -36,8 +36,7 @@ def score_sentiment(
 ) -> "DataFrame":
     """Table review_sentiment: each review once, with a status where it could not be scored; see ``Scoring``.
 
-    Raises InputError where it is no sound model of
-    two labels.
+    Raises InputError where the folder holds no sound model of two labels.
     """
     from pyspark.sql import functions as F
 

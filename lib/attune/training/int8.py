@@ -16,17 +16,16 @@ SCORING_KINDS = ("classifier", "embedder", "pair_scorer")
 """Networks that are applied to whole tables, where int8 would pay."""
 MIN_ROWS = 200
 """Of fewer rows a small loss cannot be told from none."""
-_MAX_TOKENS = 65_536
-"""Validation tokens that are gone through, about; seconds on a CPU."""
+_MAX_TOKENS = 16_384
+"""Validation tokens that are gone through, about: some ten seconds of a CPU for an encoder like MiniLM."""
 
 
 def measure_int8(task: Task, rows: Rows, folder: Path) -> dict[str, float | str] | None:
     """Metric of a stored network on validation rows in float32 and in int8; ``loss`` is the first minus the second.
 
     ``largest_change`` and ``mean_change`` are of the task's outputs, such as a probability. ``task`` is that of the network,
-    and stays as it is. Rows: the first of those given, which are in an order of their own, that make 65,536 tokens, and 200 at
-    least. None where there are not as many, where the network scores no tables, or torch has no
-    int8.
+    and stays as it is. Rows: the first of those given, which are in an order of their own, that make 16,384 tokens, and 200 at
+    least. None where there are not as many, where the network scores no tables, or torch has no int8.
     """
     if task.network.kind not in SCORING_KINDS or len(rows) < MIN_ROWS or not has_int8():
         return None
