@@ -21,6 +21,7 @@ while (($#)); do
     --master=*) master=${1#*=}; shift ;;
     --driver-memory=*) memory=${1#*=}; shift ;;
     --py-files=*) py_files=("${1#*=}"); shift ;;
+    --remote=*) export SPARK_REMOTE=${1#*=}; shift ;;
     --*=*) spark_options+=("$1"); shift ;;
     -*)
       (($# > 1)) || { echo "spark-submit.sh: option $1 needs a value" >&2; exit 2; }
@@ -28,6 +29,7 @@ while (($#)); do
         --master) master=$2 ;;
         --driver-memory) memory=$2 ;;
         --py-files) py_files=("$2") ;;
+        --remote) export SPARK_REMOTE=$2 ;;
         *) spark_options+=("$1" "$2") ;;
       esac
       shift 2
@@ -45,6 +47,16 @@ if [[ $job == tables || $job == why ]]; then plain "$job" "$@"; fi
 for argument; do
   case $argument in -h | --help | --dry-run) plain "$job" "$@" ;; esac
 done
+if [[ -n ${SPARK_REMOTE:-} ]]; then # Spark Connect: its client is a plain Python process, and takes no options of spark-submit
+  if ((${#spark_options[@]} + ${#py_files[@]})); then
+    echo "spark-submit.sh: with --remote, Spark's settings go under spark: in a settings file, not on the command line" >&2
+    exit 2
+  fi
+  export SPARK_CONF_DIR=${SPARK_CONF_DIR:-$HERE/conf}
+  if [[ $SPARK_REMOTE == local* ]]; then export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1} SPARK_DRIVER_MEMORY=$memory; fi
+  unset SPARK_HOME
+  plain "$job" "$@"
+fi
 find_java >/dev/null || { require_machine; exit 4; }
 
 zip=$VENV/attune.zip

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from attune import config
 from attune.disk import explain_full_disk, is_full_disk
-from attune.errors import AttuneError
+from attune.errors import AttuneError, SettingsError
 from attune.models.store import ModelStore
 from attune.redaction import Redacting, redact_text
 from attune.schemas import TABLES
@@ -42,9 +42,12 @@ class Run:
     @cached_property
     def spark(self) -> "SparkSession":
         """The Spark session, started at first use."""
-        from attune.session import get_session
+        from attune.session import get_session, is_elsewhere
 
-        return get_session(f"attune {self.job}", self.settings.spark)
+        spark = get_session(f"attune {self.job}", self.settings.spark)
+        if is_elsewhere(spark):
+            _check_absolute({"workspace": self.settings.workspace, "inputs.root": self.settings.inputs_root})
+        return spark
 
     @cached_property
     def tables(self) -> Tables:
@@ -302,6 +305,16 @@ def _fail(run: Run, error: Exception) -> int:
             trace.write_text(redact_text("".join(traceback.format_exception(error))), encoding="utf-8")
             _log.error(f"{run.job}: traceback in {trace}", extra={"fields": {"job": run.job}})
     return status
+
+
+def _check_absolute(paths: Mapping[str, str]) -> None:
+    """Raise SettingsError for a path that the server of Spark Connect would look for in its own working folder."""
+    for setting, path in paths.items():
+        if not path.startswith("/") and ":/" not in path:
+            raise SettingsError(
+                f"{setting} is {path}, and Spark Connect's server has another working folder: give an absolute path, or a URI, "
+                "that the server and this machine both reach"
+            )
 
 
 class _RunLog(logging.FileHandler):
