@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 PYTEST := SPARK_LOCAL_IP=127.0.0.1 $(PYTHON) -m pytest
 
-.PHONY: help setup check test faults bench quality clean
+.PHONY: help setup check test lanes faults bench quality clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,11 @@ check: setup ## style, types, import rules, tests without Spark: about a minute
 
 test: setup ## all tests
 	$(PYTEST) --ignore tests/faults
+
+lanes: lane-3.5 lane-4.1 lane-connect ## every job on another Spark, and through Spark Connect
+
+lane-%: setup
+	tools/lane.sh $*
 
 faults: setup ## jobs killed, files cut short, disks full: slow
 	$(PYTEST) tests/faults
