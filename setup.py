@@ -8,8 +8,10 @@ from setuptools import find_packages, setup
 # mlflow-skinny is MLflow without its server, models and pandas (whole mlflow caps pandas and pyarrow); SQLAlchemy and Alembic
 # are what its client needs to write to a SQLite file. tensorboard is what torch.utils.tensorboard writes with, and shows.
 _TUNE, _LORA = ["optuna>=4,<6"], ["peft>=0.15,<1"]
-# What PySpark's own extra "connect" asks for.
-_CONNECT = ["googleapis-common-protos>=1.65,<2", "grpcio>=1.67,<2", "grpcio-status>=1.67,<2"]
+# What PySpark's own extra "connect" asks for, in 4.1 zstandard too.
+_CONNECT = ["googleapis-common-protos>=1.65,<2", "grpcio>=1.67,<2", "grpcio-status>=1.67,<2", "zstandard>=0.25,<1"]
+# It reads with a part of pyarrow that is gone since 15, which PySpark 4.1 asks for at least; pip knows of neither.
+_PETASTORM = ["petastorm==0.12.1", "pyarrow<15", "pyspark<4.1"]
 _TRACKING = ["alembic>=1.10,<2", "mlflow-skinny>=3.1,<4", "sqlalchemy>=2,<3", "tensorboard>=2.15,<3"]
 
 _init = Path(__file__).with_name("lib") / "attune" / "__init__.py"
@@ -30,12 +32,11 @@ setup(
         "lightgbm>=4.3,<5",
         "numpy>=1.26,<2",
         "pandas>=2.1,<3",
-        "petastorm==0.12.1",
         "pillow>=10.1,<14",
         "py3langid>=0.2.2,<0.3",
-        "pyarrow>=14,<15",
+        "pyarrow>=14,<26",
         "pydantic>=2.7,<3",
-        "pyspark>=3.5,<4.1",
+        "pyspark>=3.5,<4.2",
         "pyyaml>=6,<7",
         "safetensors>=0.4.3,<1",
         "scikit-learn>=1.4,<2",
@@ -46,6 +47,8 @@ setup(
     extras_require={
         # Not among the requirements: its build needs tools/cxx17, and Databricks ML runtimes bring their own.
         "horovod": ["horovod==0.28.1", "cffi", "cloudpickle", "packaging", "psutil"],
+        # Reads the rows of a training; without it pyarrow does, and newer Spark can be had (docs/versions.md).
+        "petastorm": _PETASTORM,
         # Curves of trainings; without it they are left out with a note. Databricks ML runtimes bring their own.
         "tracking": _TRACKING,
         # Chooses settings (job tune); nothing else needs it.
@@ -54,7 +57,18 @@ setup(
         "lora": _LORA,
         # Spark Connect: what its client speaks with.
         "connect": _CONNECT,
-        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML", *_TRACKING, *_TUNE, *_LORA, *_CONNECT],
+        "dev": [
+            "hypothesis",
+            "mypy",
+            "pytest",
+            "ruff",
+            "types-PyYAML",
+            *_TRACKING,
+            *_TUNE,
+            *_LORA,
+            *_CONNECT,
+            *_PETASTORM,
+        ],
     },
     entry_points={"console_scripts": ["attune=attune.cli:main"]},
 )
