@@ -22,6 +22,7 @@ from attune.run import Run, job
         "quarantine",
         "quality_results",
     ),
+    settings=("inputs", "clean", "quality"),
 )
 def clean(run: Run) -> None:
     """Turn raw events, reviews, items, users and texts into typed tables; refused rows go to quarantine with reasons."""

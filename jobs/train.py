@@ -39,6 +39,17 @@ from attune.training.tables import (
         "item_images",
         "embeddings",
     ),
+    settings=(
+        "train",
+        "train.sentiment",
+        "train.text_match",
+        "train.cross_match",
+        "train.next_item",
+        "train.response",
+        "recommend",
+        "score",
+        "split",
+    ),
 )
 def train(run: Run) -> None:
     """Fine-tune BERT on reviews and on item texts with Horovod, then learn to rank what they and the log propose.

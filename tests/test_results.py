@@ -1,17 +1,10 @@
-"""The README tells the results that were measured last."""
+"""The pages tell the results that were measured last."""
 
-import importlib.util
-from pathlib import Path
-
-ROOT = Path(__file__).parents[1]
+import results_table
 
 
-def test_the_readme_shows_the_latest_results() -> None:
-    spec = importlib.util.spec_from_file_location("results_table", ROOT / "benchmarks" / "results_table.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert module.read_results()
-    assert module.with_tables(readme) == readme, "run: python benchmarks/results_table.py"
+def test_the_pages_show_the_latest_results() -> None:
+    assert results_table.read_results()
+    for name in results_table.TABLES:
+        text = (results_table.ROOT / name).read_text(encoding="utf-8")
+        assert results_table.with_tables(name, text) == text, "run: python benchmarks/results_table.py"

@@ -180,7 +180,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Job:
-    """A job: its name, what it reads and writes, and its body. ``main`` is its command line."""
+    """A job: its name, what it reads and writes, its sections of the settings, and its body. ``main`` is its command line."""
 
     name: str
     help: str
@@ -188,6 +188,7 @@ class Job:
     writes: tuple[str, ...]
     body: Callable[[Run], None]
     options: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()  # of a section that is named along with parts of it: those parts alone
 
     def main(self, argv: list[str] | None = None) -> int:
         """Run from the command line; returns the exit status and prints the path of the summary last."""
@@ -225,12 +226,16 @@ class Job:
 
 
 def job(
-    *, reads: tuple[str, ...] = (), writes: tuple[str, ...] = (), options: Mapping[str, str] | None = None
+    *,
+    reads: tuple[str, ...] = (),
+    writes: tuple[str, ...] = (),
+    options: Mapping[str, str] | None = None,
+    settings: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Run], None]], Job]:
     """Turn a function of a run into a job named like it; its docstring is the job's help."""
 
     def wrap(body: Callable[[Run], None]) -> Job:
-        return Job(body.__name__, (body.__doc__ or "").strip(), reads, writes, body, options or {})
+        return Job(body.__name__, (body.__doc__ or "").strip(), reads, writes, body, options or {}, settings)
 
     return wrap
 
