@@ -1,6 +1,7 @@
 """The only place that creates a Spark session."""
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attune.errors import MissingError
+from attune.secrets import SPARK_REDACTION, is_reference, names_secret, register, resolved
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,7 +30,8 @@ _ALWAYS = {
 def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSession":
     """The running session, or a new one on ``MASTER`` (default: this machine, each task tried four times).
 
-    What ``spark-submit`` was given wins over ``options``. Raises MissingError where Java cannot be started.
+    What ``spark-submit`` was given wins over ``options``. Secrets among these, given as ``env:NAME``, are seen on no page of
+    Spark's, in no event log and on no command line. Raises MissingError where Java cannot be started.
     """
     from pyspark import SparkConf
     from pyspark.errors import PySparkRuntimeError
@@ -50,10 +53,22 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
             builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
             builder = builder.config("spark.driver.memory", os.environ.get("SPARK_DRIVER_MEMORY", "3g"))
     progress = {"spark.ui.showConsoleProgress": sys.stderr.isatty()}
-    for key, value in {**_ALWAYS, **progress, **options}.items():
-        if not given.contains(key):
-            builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
+    for key, secret in given.getAll():
+        if names_secret(key):
+            register(secret)
+    referred = [key for key, value in options.items() if is_reference(value)]
+    redaction = {"spark.redaction.regex": "|".join([SPARK_REDACTION, *map(re.escape, referred)])}
+    wanted = {**_ALWAYS, **redaction, **progress, **resolved(options, "spark")}
+    chosen = {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in wanted.items()
+        if not given.contains(key)
+    }
+    for key, value in chosen.items():
+        builder = builder.config(key, value)
     try:
+        if referred:
+            _start_java({key: value for key, value in chosen.items() if key not in referred}, master)
         spark = builder.getOrCreate()
     except PySparkRuntimeError as error:
         raise MissingError(
@@ -62,6 +77,19 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
         ) from error
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _start_java(options: Mapping[str, str], master: str) -> None:
+    """Start the JVM, if it does not run, with options that everybody may see: PySpark puts them on its command line.
+
+    The session's other options are then set through the connection to it.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    conf = SparkConf().setMaster(master).setAll(list(options.items()))
+    if master.startswith("local"):
+        conf.set("spark.driver.memory", os.environ.get("SPARK_DRIVER_MEMORY", "3g"))
+    SparkContext._ensure_initialized(conf=conf)
 
 
 def local_dirs(options: Mapping[str, object] = {}) -> tuple[str, list[str]]:
