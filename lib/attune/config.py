@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+import re
 import zoneinfo
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -751,9 +752,10 @@ def _yaml(text: str, name: str) -> Any:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
         # Its own text quotes the lines around, which may hold anything.
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or type(error).__name__
         place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise SettingsError(f"{name}: not valid YAML{place}: {problem or type(error).__name__}") from None
+        problem = re.sub("(alias|anchor|tag) '.*'", r"\1", problem)
+        raise SettingsError(f"{name}: not valid YAML{place}: {problem}") from None
 
 
 _HOW_REFERRED = "give env:NAME or secret:SCOPE/NAME, which is read when it is used"

@@ -12,6 +12,7 @@ from attune.errors import MissingError
 from attune.secrets import SPARK_REDACTION, is_reference, names_secret, register, resolved
 
 if TYPE_CHECKING:
+    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
 _ALWAYS = {
@@ -53,22 +54,11 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
             builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
             builder = builder.config("spark.driver.memory", os.environ.get("SPARK_DRIVER_MEMORY", "3g"))
     progress = {"spark.ui.showConsoleProgress": sys.stderr.isatty()}
-    for key, secret in given.getAll():
-        if names_secret(key):
-            register(secret)
-    referred = [key for key, value in options.items() if is_reference(value)]
-    redaction = {"spark.redaction.regex": "|".join([SPARK_REDACTION, *map(re.escape, referred)])}
-    wanted = {**_ALWAYS, **redaction, **progress, **resolved(options, "spark")}
-    chosen = {
-        key: str(value).lower() if isinstance(value, bool) else str(value)
-        for key, value in wanted.items()
-        if not given.contains(key)
-    }
-    for key, value in chosen.items():
-        builder = builder.config(key, value)
+    for key, value in {**_ALWAYS, **_redaction(given, options), **progress, **resolved(options, "spark")}.items():
+        if not given.contains(key):
+            builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
     try:
-        if referred:
-            _start_java({key: value for key, value in chosen.items() if key not in referred}, master)
+        _start_java_without_secrets(master, options)
         spark = builder.getOrCreate()
     except PySparkRuntimeError as error:
         raise MissingError(
@@ -79,17 +69,28 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     return spark
 
 
-def _start_java(options: Mapping[str, str], master: str) -> None:
-    """Start the JVM, if it does not run, with options that everybody may see: PySpark puts them on its command line.
+def _redaction(given: "SparkConf", options: Mapping[str, object]) -> dict[str, str]:
+    """What Spark shows nobody: options with telling names, and those given by reference; secrets it was given are hidden."""
+    for key, value in given.getAll():
+        if names_secret(key):
+            register(value)
+    referred = (re.escape(key) for key, value in options.items() if is_reference(value))
+    return {"spark.redaction.regex": "|".join([SPARK_REDACTION, *referred])}
 
-    The session's other options are then set through the connection to it.
+
+def _start_java_without_secrets(master: str, options: Mapping[str, object]) -> None:
+    """Start the JVM, where PySpark would put secrets on its command line, with the other options alone.
+
+    The session then gets them all through the connection to it. Does nothing where the JVM runs, as under spark-submit.
     """
     from pyspark import SparkConf, SparkContext
 
-    conf = SparkConf().setMaster(master).setAll(list(options.items()))
-    if master.startswith("local"):
-        conf.set("spark.driver.memory", os.environ.get("SPARK_DRIVER_MEMORY", "3g"))
-    SparkContext._ensure_initialized(conf=conf)
+    plain = {key: value for key, value in options.items() if not is_reference(value)}
+    if len(plain) == len(options) or "SPARK_REMOTE" in os.environ:
+        return
+    memory = {"spark.driver.memory": os.environ.get("SPARK_DRIVER_MEMORY", "3g")} if master.startswith("local") else {}
+    conf = SparkConf().setAll([(key, str(value)) for key, value in {**_ALWAYS, **memory, **plain}.items()])
+    SparkContext._ensure_initialized(conf=conf.setMaster(master) if master else conf)
 
 
 def local_dirs(options: Mapping[str, object] = {}) -> tuple[str, list[str]]:
