@@ -77,7 +77,10 @@ def test_a_secret_that_is_written_out_is_refused_and_not_repeated(
         "on_failure.webhook=secret:ops/slack",
         "on_failure.command='curl -H \"Authorization: Bearer $PAGER_TOKEN\" --token $T https://example.com'",
         "on_failure.command=[mail, -s, attune failed, ops@example.com]",
-        "recommend.offer=title <> 'token=1234567'",
+        "recommend.offer=title <> 'https://x?token=1234567'",
+        "inputs.events.columns.query=regexp_extract(url, 'https://[^?]+[?]token=([^&]+)', 1)",
+        "spark.spark.my.tokenizer=whitespace",
+        "spark.spark.my.maxTokens=4096",
     ],
 )  # fmt: skip
 def test_what_is_no_secret_is_taken(override: str) -> None:

@@ -784,6 +784,8 @@ def _holds_secret(value: str, at: tuple[str, ...]) -> bool:
         return not is_reference(value) and (found_in(value) or looks_like_key(value))
     if _may_refer(at):
         return found_in(value, at[-1])
+    if at == ("recommend", "offer") or (at[0] == "inputs" and at[2:3] in (("columns",), ("refuse",))):
+        return False  # SQL may well take an address to pieces
     return "://" in value and found_in(value)
 
 

@@ -17,12 +17,12 @@ from attune.errors import SettingsError
 REFERENCE = "^(env:[A-Za-z_][A-Za-z0-9_]*|secret:[^/]+/[^/]+)$"
 
 NAMES = (
-    "secret|passw(?:or)?d|passphrase|token|credential|signature|authorization"
+    "secret|passw(?:or)?d|passphrase|token(?!iz|s(?![a-z]))|credential|signature|authorization"
     "|(?:access|account|api|auth|private|encryption|shared|master|storage)[._-]?key"
 )
-"""Names of what is secret, case ignored: a regular expression for Python and Java, of which Spark's own default is a part."""
-SPARK_REDACTION = f"(?i)(?:{NAMES})"
-"""Of ``spark.redaction.regex``: Spark's pages and event logs show no option whose name or value matches."""
+"""Names of what is secret, case ignored: a regular expression for Python and Java. Tokens of texts are no secrets."""
+SPARK_REDACTION = f"(?i)(?:{NAMES}|token)"
+"""Spark's own default is a part of it. Of ``spark.redaction.regex``: Spark's pages and event logs show no option whose name or value matches."""
 
 _NAME = re.compile(NAMES, re.IGNORECASE)
 _ABOUT = (
