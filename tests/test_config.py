@@ -43,7 +43,7 @@ def test_later_layers_win(tmp_path: Path) -> None:
         ("score.gpus_per_task=1.5", "setting score.gpus_per_task: 1.5 GPUs: give at most 1, or a whole number"),
         ("train.min_ranks=3", "setting train: min_ranks is 3, above num_ranks 2"),
         ("seed", "--set seed: write it as key=value, such as --set seed=3"),
-        ("seed=[1", "--set seed=[1: not valid YAML"),
+        ("seed=[1", "--set seed: not valid YAML in line 1, column 3"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_mend(override: str, told: str) -> None:

@@ -1,6 +1,7 @@
 """The only place that creates a Spark session."""
 
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attune.errors import MissingError
+from attune.secrets import SPARK_REDACTION, is_reference, names_secret, register, resolved
 
 if TYPE_CHECKING:
+    from pyspark import SparkConf
     from pyspark.sql import SparkSession
 
 _ALWAYS = {
@@ -28,7 +31,8 @@ _ALWAYS = {
 def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSession":
     """The running session, or a new one on ``MASTER`` (default: this machine, each task tried four times).
 
-    What ``spark-submit`` was given wins over ``options``. Raises MissingError where Java cannot be started.
+    What ``spark-submit`` was given wins over ``options``. Secrets among these, given as ``env:NAME``, are seen on no page of
+    Spark's, in no event log and on no command line. Raises MissingError where Java cannot be started.
     """
     from pyspark import SparkConf
     from pyspark.errors import PySparkRuntimeError
@@ -50,10 +54,11 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
             builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
             builder = builder.config("spark.driver.memory", os.environ.get("SPARK_DRIVER_MEMORY", "3g"))
     progress = {"spark.ui.showConsoleProgress": sys.stderr.isatty()}
-    for key, value in {**_ALWAYS, **progress, **options}.items():
+    for key, value in {**_ALWAYS, **_redaction(given, options), **progress, **resolved(options, "spark")}.items():
         if not given.contains(key):
             builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
     try:
+        _start_java_without_secrets(master, options)
         spark = builder.getOrCreate()
     except PySparkRuntimeError as error:
         raise MissingError(
@@ -62,6 +67,30 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
         ) from error
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+def _redaction(given: "SparkConf", options: Mapping[str, object]) -> dict[str, str]:
+    """What Spark shows nobody: options with telling names, and those given by reference; secrets it was given are hidden."""
+    for key, value in given.getAll():
+        if names_secret(key):
+            register(value)
+    referred = (re.escape(key) for key, value in options.items() if is_reference(value))
+    return {"spark.redaction.regex": "|".join([SPARK_REDACTION, *referred])}
+
+
+def _start_java_without_secrets(master: str, options: Mapping[str, object]) -> None:
+    """Start the JVM, where PySpark would put secrets on its command line, with the other options alone.
+
+    The session then gets them all through the connection to it. Does nothing where the JVM runs, as under spark-submit.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    plain = {key: value for key, value in options.items() if not is_reference(value)}
+    if len(plain) == len(options) or "SPARK_REMOTE" in os.environ:
+        return
+    memory = {"spark.driver.memory": os.environ.get("SPARK_DRIVER_MEMORY", "3g")} if master.startswith("local") else {}
+    conf = SparkConf().setAll([(key, str(value)) for key, value in {**_ALWAYS, **memory, **plain}.items()])
+    SparkContext._ensure_initialized(conf=conf.setMaster(master) if master else conf)
 
 
 def local_dirs(options: Mapping[str, object] = {}) -> tuple[str, list[str]]:

@@ -29,8 +29,13 @@ class Content:
 
 
 def contents(workspace: Path) -> dict[str, Content]:
-    """Content of every table of a workspace at its latest version."""
-    return {path.name: content(path) for path in sorted((workspace / "tables").iterdir()) if path.name in TABLES}
+    """Content of every table of a workspace at its latest version, but for the account of its runs."""
+    return {path.name: content(path) for path in _folders(workspace)}
+
+
+def _folders(workspace: Path) -> list[Path]:
+    known = set(TABLES) - {"run_metrics"}
+    return sorted(path for path in (workspace / "tables").iterdir() if path.name in known)
 
 
 def digests(workspace: Path) -> dict[str, str]:
@@ -115,7 +120,7 @@ def watched(workspace: Path) -> Iterator[Seen]:
 
 def _watch(workspace: Path, ready: Event, stop: Event, results: "multiprocessing.Queue[Any]") -> None:
     seen, versions, logs, read_at = Seen(), dict[str, int](), dict[str, frozenset[str]](), 0.0
-    paths = sorted(path for path in (workspace / "tables").iterdir() if path.name in TABLES)
+    paths = _folders(workspace)
     while True:
         last = stop.is_set()
         all_again = last or time.monotonic() - read_at > 1
