@@ -32,7 +32,7 @@ LAYERS = (
         "staging",
     },
     {"config"},
-    {"session", "tables", "quality", "models", "inputs"},
+    {"session", "shared_folder", "tables", "quality", "models", "inputs"},
     {"run", "dry_run"},
     {"*"},
     {"doctor"},
