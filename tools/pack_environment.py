@@ -60,13 +60,13 @@ def pack(venv: Path, target: Path) -> bool:
         began, files = time.monotonic(), list(packed_files(site))
         draft = target.with_suffix(".draft")
         try:
-            with _Progress(sum(path.lstat().st_size for path, _ in files)) as progress:
-                # What takes long is compressing; the network of a cluster is fast.
-                with tarfile.open(draft, "w:gz", compresslevel=1) as archive:
-                    archive.add(STARTER, "bin/python", filter=_anonymous)
-                    for path, name in files:
-                        archive.add(path, f"{site.relative_to(venv)}/{name}", filter=_anonymous)
-                        progress.add(path.lstat().st_size)
+            progress = _Progress(sum(path.lstat().st_size for path, _ in files))
+            # Compressing is what takes long; the network of a cluster is fast.
+            with tarfile.open(draft, "w:gz", compresslevel=1) as archive:
+                archive.add(STARTER, "bin/python", filter=_anonymous)
+                for path, name in files:
+                    archive.add(path, f"{site.relative_to(venv)}/{name}", filter=_anonymous)
+                    progress.add(path.lstat().st_size)
             key_file.unlink(missing_ok=True)
             draft.replace(target)
         finally:
@@ -86,27 +86,20 @@ def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 class _Progress:
-    """Tells on standard error how far the packing is: each percent on a terminal, else only that it goes on."""
+    """Tells on standard error what is done and, on a terminal, how many percent of it."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done, self.told = total, 0, -1
-
-    def __enter__(self) -> "_Progress":
-        what = f"packing the environment for executors, {self.total / 1e6:,.0f} MB (once; the next starts take it as it is)"
+        what = f"packing the environment for executors, {total / 1e6:,.0f} MB (once; the next starts take it as it is)"
         print(what, file=sys.stderr)
-        return self
 
     def add(self, size: int) -> None:
         """Count a file."""
         self.done += size
         percent = 100 * self.done // max(1, self.total)
         if percent != self.told and sys.stderr.isatty():
-            print(f"\r      {percent:3d}%", end="", file=sys.stderr, flush=True)
+            print(f"\r      {percent:3d}%", end="\r", file=sys.stderr, flush=True)
         self.told = percent
-
-    def __exit__(self, *error: object) -> None:
-        if sys.stderr.isatty():
-            print("\r", end="", file=sys.stderr)
 
 
 if __name__ == "__main__":
