@@ -191,8 +191,10 @@ def test_a_driver_on_a_node_has_the_same_python_as_executors(prepared: Path) -> 
     words = done.stdout.splitlines()
     assert words[words.index("--deploy-mode") + 1] == "cluster"
     python = "./environment/bin/python"
-    named = [f"PYSPARK_PYTHON={python}", f"PYSPARK_DRIVER_PYTHON={python}"]
-    assert {*named, f"spark.pyspark.python={python}", f"spark.pyspark.driver.python={python}"} <= set(words)
+    of_node = ("spark.pyspark.python", "spark.pyspark.driver.python", "spark.yarn.appMasterEnv.PYSPARK_DRIVER_PYTHON")
+    assert {f"{name}={python}" for name in (*of_node, "PYSPARK_PYTHON")} <= set(words)
+    # Here spark-submit finds its own Spark with it.
+    assert f"PYSPARK_DRIVER_PYTHON={prepared}/.venv/bin/python" in words
 
 
 def test_a_properties_file_says_where_to_run(prepared: Path) -> None:

@@ -36,10 +36,12 @@ bring_environment() {
     python=./$ENVIRONMENT/bin/python
   fi
   export PYSPARK_PYTHON=$python
-  if [[ $deploy_mode == cluster ]]; then
-    # The driver is on a node, too: YARN's takes these settings from here, Kubernetes hands the pods nothing else.
-    export PYSPARK_DRIVER_PYTHON=$python
-    cluster_options+=(--conf "spark.pyspark.python=$python")
+  if [[ $deploy_mode != cluster ]]; then
+    cluster_options+=(--conf "spark.pyspark.driver.python=$PYSPARK_DRIVER_PYTHON")
+    return
   fi
-  cluster_options+=(--conf "spark.pyspark.driver.python=$PYSPARK_DRIVER_PYTHON")
+  # The driver is on a node, too. PYSPARK_DRIVER_PYTHON stays as it is here, for spark-submit finds its own Spark with it.
+  cluster_options+=(--conf "spark.pyspark.python=$python" --conf "spark.pyspark.driver.python=$python")
+  [[ $master != yarn* ]] || cluster_options+=(
+    --conf "spark.yarn.appMasterEnv.PYSPARK_PYTHON=$python" --conf "spark.yarn.appMasterEnv.PYSPARK_DRIVER_PYTHON=$python")
 }

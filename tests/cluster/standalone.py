@@ -173,7 +173,7 @@ class Submitted:
         """Whether it has not ended."""
         return self.process.poll() is None
 
-    def wait(self, timeout_seconds: float = 900) -> int:
+    def wait(self, timeout_seconds: float = 1800) -> int:
         """Its exit status; a job that takes longer is killed, so that it does not outlive the test that fails for it."""
         try:
             return int(self.process.wait(timeout_seconds))
