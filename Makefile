@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 PYTEST := SPARK_LOCAL_IP=127.0.0.1 $(PYTHON) -m pytest
 
-.PHONY: help setup check test faults bench quality docs clean
+.PHONY: help setup check test faults cluster bench quality docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -14,13 +14,16 @@ check: setup ## style, types, import rules, tests without Spark: about a minute
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	$(PYTEST) -q -m "not spark and not slow" --ignore tests/faults
+	$(PYTEST) -q -m "not spark and not slow" --ignore tests/faults --ignore tests/cluster
 
 test: setup ## all tests
-	$(PYTEST) --ignore tests/faults
+	$(PYTEST) --ignore tests/faults --ignore tests/cluster
 
 faults: setup ## jobs killed, files cut short, disks full: slow
 	$(PYTEST) tests/faults
+
+cluster: setup ## the demo on a standalone cluster of two workers on this machine, one of them killed: slow
+	$(PYTEST) tests/cluster
 
 bench: setup ## side-by-side measurements, one JSON line each
 	@for file in benchmarks/bench_*.py; do $(PYTHON) $$file || exit 1; done

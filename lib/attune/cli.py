@@ -19,6 +19,9 @@ _USAGE = """\
 usage: ./spark-submit.sh [spark-submit options] JOB [--config FILE]... [--set KEY=VALUE]... [--as-of DATE] [--dry-run]
        attune JOB ...                     the same, where the package is installed
 
+On a cluster (--master, or --properties-file conf/cluster/yarn.conf) the packages go along; where the nodes have them,
+set PYSPARK_PYTHON to the Python there. docs/cluster.md tells more.
+
 {jobs}
 
 JOB --help tells more. Settings files in conf/ go by their names, such as --config online_retail; default: demo."""

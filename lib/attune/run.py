@@ -44,8 +44,11 @@ class Run:
     def spark(self) -> "SparkSession":
         """The Spark session, started at first use."""
         from attune.session import get_session
+        from attune.shared_folder import check_shared
 
-        return get_session(f"attune {self.job}", self.settings.spark)
+        spark = get_session(f"attune {self.job}", self.settings.spark)
+        check_shared(spark, self.settings.workspace)
+        return spark
 
     @cached_property
     def tables(self) -> Tables:

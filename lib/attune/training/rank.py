@@ -20,6 +20,7 @@ from attune.training.communicator import REJOINS, Communicator, ElasticRanks, ga
 from attune.training.devices import gpu_index, out_of_memory, reuse_memory
 from attune.training.int8 import measure_int8
 from attune.training.loop import Loop, Trained, mean_by_quarter
+from attune.training.place import place
 from attune.training.plan import RankJob, RankResult, num_streams, own_streams
 from attune.training.progress import Reporter
 from attune.training.reader import Rows, read_shard
@@ -83,7 +84,7 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
         if (int8 := measure_int8(task, rows.get("valid", nothing), folder)) is not None:
             metrics[CARD_KEY] = int8
     counts = {name: len(shard) for name, shard in rows.items()}
-    return RankResult(comm.rank, counts, metrics)
+    return RankResult(comm.rank, counts, metrics, place())
 
 
 def run_launched_rank(
