@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 PYTEST := SPARK_LOCAL_IP=127.0.0.1 $(PYTHON) -m pytest
 
-.PHONY: help setup check test faults bench quality clean
+.PHONY: help setup check test faults bench quality notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,6 +27,9 @@ bench: setup ## side-by-side measurements, one JSON line each
 
 quality: setup ## model quality on the real data
 	@for file in benchmarks/quality_*.py; do $(PYTHON) $$file || exit 1; done
+
+notebooks: setup ## write notebooks/*.ipynb from their text
+	$(PYTHON) tools/notebooks.py
 
 clean: ## remove what was built; keeps .venv and the workspace
 	rm -rf build dist lib/attune.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
