@@ -1,5 +1,6 @@
 """The look of all figures: colours that colour-blind people tell apart, readable text, nothing that carries no number."""
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,15 +9,11 @@ import pandas as pd
 from attune.errors import MissingError
 
 try:
-    # Nothing here uses pyplot: that it is loaded tells a notebook how to show a figure.
-    import matplotlib.pyplot
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 except ImportError as error:
     raise MissingError("figures need the package matplotlib: pip install 'attune[notebooks]'") from error
-
-assert matplotlib.pyplot is not None
 
 # Okabe and Ito 2008, "Color Universal Design".
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -30,9 +27,18 @@ _MOST_LETTERS = 44
 """Of a name beside a bar."""
 
 
-def canvas(height: float, width: float = 8.5, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+class Picture(Figure):
+    """A figure that a notebook shows where it is the value of a cell, whatever it knows of matplotlib."""
+
+    def _repr_png_(self) -> bytes:
+        stored = io.BytesIO()
+        self.savefig(stored, format="png")
+        return stored.getvalue()
+
+
+def canvas(height: float, width: float = 8.5, rows: int = 1, columns: int = 1) -> tuple[Picture, list[Axes]]:
     """A figure of so many inches with empty plots, in reading order."""
-    figure = Figure(figsize=(width, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
+    figure = Picture(figsize=(width, height), dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.1))
     found: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for axes in found:
         axes.spines[["top", "right"]].set_visible(False)
