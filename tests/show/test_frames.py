@@ -100,7 +100,8 @@ def test_opinion_is_that_of_the_item(ran: "Ran", rows: Rows) -> None:
     rated = rows("item_satisfaction")["item_id"].map(category)
     assert len(beside) == (rated == category[item]).sum()
     reviews = opinion.reviews_of(ran.tables, item)
-    assert sorted(reviews["body"]) == sorted(rows("reviews").loc[rows("reviews")["item_id"] == item, "body"])
+    of_item = rows("reviews")[rows("reviews")["item_id"] == item]
+    assert sorted(reviews["body"].fillna("")) == sorted(of_item["body"].fillna(""))
     # The words of praise are those that are counted: each stands in two reviews or more.
     mentions = opinion.mentions(reviews, *beside.loc[beside["own"], ["praise", "complaints"]].iloc[0])
     assert (mentions["num"] >= 2).all()

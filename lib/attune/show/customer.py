@@ -150,7 +150,6 @@ def plot_interests(interests: pd.DataFrame) -> "Figure":
     figure, (axes,) = style.canvas(1.5 + 0.4 * len(top))
     style.pairs(axes, top["category"].tolist(), {"everyone": top["everyone"], "this customer": top["own"]})
     style.percent_axis(axes, "x")
-    axes.set_xlim(0)
     style.entitle(axes, "What this customer looks at", "share of the actions on items")
     return figure
 
@@ -164,8 +163,8 @@ def standing(tables: Tables, user_id: str) -> pd.DataFrame:
     from pyspark.sql import functions as F
 
     features = _latest_features(tables)
-    own = {name: value for name, value in _row(features, "user_id", user_id).items() if name in STANDING}
-    own = {name: float(value) for name, value in own.items() if value is not None}
+    row = _row(features, "user_id", user_id)
+    own = {name: float(row[name]) for name in STANDING if row.get(name) is not None}
     if features is None or not own:
         raise InputError(f"table user_features has no row of user {user_id!r}: run the job featurize")
     below = [
@@ -206,8 +205,8 @@ def reviews_by(tables: Tables, user_id: str) -> pd.DataFrame:
     if reviews is None or scored is None:
         return pd.DataFrame(columns=columns)
     own = reviews.where(F.col("user_id") == user_id).withColumnRenamed("title", "headline")
-    told = aggregates.with_titles(own, read_if_there(tables, "items")).withColumnsRenamed(
-        {"title": "item", "headline": "title"}
-    )
+    told = aggregates.with_titles(own, read_if_there(tables, "items"))
     told = told.join(scored.select("review_id", F.col("probability").alias("positive")), "review_id", "left")
-    return fetch(told.orderBy(F.desc("review_ts"), "review_id").select(columns))
+    latest = told.orderBy(F.desc("review_ts"), "review_id")
+    names = {"item": F.col("title"), "title": F.col("headline")}
+    return fetch(latest.select(*(names.get(name, F.col(name)).alias(name) for name in columns)))

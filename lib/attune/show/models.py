@@ -92,21 +92,30 @@ def _meaning(metric: str) -> str:
 
 
 def cards(workspace: str) -> dict[str, dict[str, Any]]:
-    """What each model in use is, by its name: version, settings, metrics, tables it learned from."""
+    """What each model is, by its name: version, settings, metrics, tables it learned from, and ``in_use``.
+
+    Of each the version in use, or where none has passed its gate the last one trained.
+    """
     store = ModelStore(workspace)
-    names = sorted(folder.name for folder in store.root.iterdir()) if store.root.is_dir() else []
-    return {name: read_card(store.latest(name)) for name in names if store.has_latest(name)}
+    found = {}
+    for name in sorted(folder.name for folder in store.root.iterdir()) if store.root.is_dir() else []:
+        if store.has_latest(name):
+            found[name] = {**read_card(store.latest(name)), "in_use": True}
+        elif versions := store.versions(name):
+            found[name] = {**read_card(store.folder(name, versions[-1])), "in_use": False}
+    return found
 
 
 def main_figures(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """Figures of each model on texts or pairs that it has not learned from. Columns model, version, metric, value."""
+    """Figures of each model on what it has not learned from. Columns model, version, in_use, metric, value."""
     rows = []
     for name, card in cards.items():
         metrics = card.get("metrics", {})
         held_out = metrics.get("test") or metrics.get("valid") or {}
         numbers = {metric: value for metric, value in held_out.items() if is_number(value)}
-        rows += [(model_name(name), card.get("version"), metric, value) for metric, value in numbers.items()]
-    return pd.DataFrame(rows, columns=["model", "version", "metric", "value"])
+        known = (model_name(name), card.get("version"), card.get("in_use"))
+        rows += [(*known, metric, value) for metric, value in numbers.items()]
+    return pd.DataFrame(rows, columns=["model", "version", "in_use", "metric", "value"])
 
 
 def losses(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

@@ -44,7 +44,7 @@ def plot_list(offers: pd.DataFrame) -> "Figure":
     scores = offers["score"].tolist()
     style.bars(axes, offers["title"].tolist(), scores, lambda n: f"{scores[n]:.1%}   {style.shorten(reasons[n], 52)}")
     axes.set_xlim(0, max(scores) * 2.4)
-    style.entitle(axes, "Probability that the customer takes the item next, and the first reason why")
+    style.entitle(axes, "How likely each item is taken next, and the first reason")
     return figure
 
 
@@ -139,7 +139,6 @@ def plot_mix(mix: pd.DataFrame) -> "Figure":
     figure, (axes,) = style.canvas(1.5 + 0.4 * len(top))
     style.pairs(axes, top["category"].tolist(), {"looked at": top["acted"], "offered": top["offered"]})
     style.percent_axis(axes, "x")
-    axes.set_xlim(0)
     style.entitle(axes, "What customers look at, and what they are offered", "share of the actions, and of the lists")
     return figure
 

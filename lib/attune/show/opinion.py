@@ -101,7 +101,7 @@ def mentions(reviews: pd.DataFrame, praise: list[str], complaints: list[str]) ->
     """
     rows = []
     for label, words in (("positive", praise), ("negative", complaints)):
-        held = [set(words) for words in reviews.loc[reviews["label"] == label, "words"]]
+        held = [set(of_review) for of_review in reviews.loc[reviews["label"] == label, "words"]]
         for word in words:
             num = sum(word in own for own in held)
             rows.append((word, label, num, len(held), num / len(held) if held else 0.0))

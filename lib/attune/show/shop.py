@@ -123,16 +123,14 @@ def plot_popularity(actions_by_item: pd.DataFrame) -> "Figure":
     axes.plot(x, y, color=style.BLUE, linewidth=2.2)
     head = float(np.interp(_HEAD_SHARE, x, y))
     axes.plot([_HEAD_SHARE], [head], "o", color=style.RED, markersize=8)
-    style.note(
-        axes, _HEAD_SHARE, head, f"{_HEAD_SHARE:.0%} of the items\nget {head:.0%} of the actions",
-        xytext=(14, -22), textcoords="offset points",
-    )  # fmt: skip
     style.note(axes, 0.66, 0.6, "if all were alike", color=style.SOFT)
     axes.set(xlim=(0, 1), ylim=(0, 1.02))
     for along in ("x", "y"):
         style.percent_axis(axes, along)
     style.grid(axes, "both")
-    style.entitle(axes, "Few items get most of the attention", "items, most popular first", "actions")
+    style.entitle(
+        axes, f"{_HEAD_SHARE:.0%} of the items get {head:.0%} of the actions", "items, most popular first", "actions"
+    )
     return figure
 
 

@@ -93,7 +93,7 @@ def date_axis(axes: Axes, most: int = 6) -> None:
 
     first, last = (num2date(end) for end in axes.get_xlim())
     axes.xaxis.set_major_locator(AutoDateLocator(minticks=4, maxticks=most))
-    axes.xaxis.set_major_formatter(DateFormatter("%d %b %Y" if (last - first).days < 200 else "%b %Y"))
+    axes.xaxis.set_major_formatter(DateFormatter("%d %b\n%Y" if (last - first).days < 200 else "%b %Y"))
 
 
 def shorten(text: object, most: int = _MOST_LETTERS) -> str:
@@ -136,11 +136,14 @@ def pairs(axes: Axes, names: Sequence[object], values: Mapping[str, Sequence[flo
     (grey, before), (blue, after) = values.items()
     places = range(len(names))
     axes.hlines(places, before, after, color=LINE, linewidth=4)
-    axes.plot(before, places, "o", color=GREY, markersize=8, label=grey, clip_on=False)
-    axes.plot(after, places, "o", color=BLUE, markersize=9, label=blue, clip_on=False)
+    axes.plot(before, places, "o", color=GREY, markersize=8, label=grey)
+    axes.plot(after, places, "o", color=BLUE, markersize=9, label=blue)
+    # A dot at zero keeps off the names.
+    most = max([*before, *after, 1e-9])
+    axes.set_xlim(-0.03 * most, 1.06 * most)
     name_rows(axes, names)
     grid(axes, "x")
-    legend(axes, loc="lower right")
+    legend(axes, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
 
 
 def name_rows(axes: Axes, names: Sequence[object]) -> None:
