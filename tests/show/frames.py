@@ -103,8 +103,8 @@ def differences() -> pd.DataFrame:
 
 
 def losses() -> pd.DataFrame:
-    rows = [(name, quarter, 1 / quarter) for name in ("sentiment", "text match") for quarter in range(1, 5)]
-    return pd.DataFrame(rows, columns=["model", "quarter", "loss"])
+    rows = [(name, part / 4, 1 / part) for name in ("sentiment", "text match") for part in range(1, 5)]
+    return pd.DataFrame(rows, columns=["model", "done", "loss"])
 
 
 def accuracies() -> pd.DataFrame:

@@ -136,7 +136,8 @@ CARD = {
 
 def test_cards_become_frames() -> None:
     assert models.accuracies(CARD)["name"].tolist() == ["all", "Home"]
-    assert models.losses({"sentiment": CARD, "ranker": {}})["loss"].tolist() == [2.0, 1.0, 0.5, 0.4]
+    losses = models.losses({"sentiment": CARD, "ranker": {}})
+    assert losses[["done", "loss"]].to_numpy().tolist() == [[0.25, 2.0], [0.5, 1.0], [0.75, 0.5], [1.0, 0.4]]
     assert models.learning_curve([], [CARD]).iloc[0].to_dict() == {
         "model": "v1", "num_examples": 30, "value": 0.8, "low": 0.5, "high": 0.9, "seconds": 2.0,
     }  # fmt: skip

@@ -119,12 +119,16 @@ def main_figures(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def losses(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """How models learned: mean loss in each quarter of their training. Columns model, quarter (1 to 4), loss."""
+    """How models learned: mean loss in each quarter of their training (or step, of fewer than four).
+
+    Columns model, done (share of the training at the end of that part), loss.
+    """
     rows = []
     for name, card in cards.items():
         course = card.get("metrics", {}).get("loss_by_quarter") or []
-        rows += [(model_name(name), quarter, loss) for quarter, loss in enumerate(course, start=1) if is_number(loss)]
-    return pd.DataFrame(rows, columns=["model", "quarter", "loss"])
+        parts = enumerate(course, start=1)
+        rows += [(model_name(name), part / len(course), loss) for part, loss in parts if is_number(loss)]
+    return pd.DataFrame(rows, columns=["model", "done", "loss"])
 
 
 def plot_losses(losses: pd.DataFrame) -> "Figure":
@@ -133,11 +137,12 @@ def plot_losses(losses: pd.DataFrame) -> "Figure":
     figure, panels = style.canvas(2.8, columns=max(len(names), 1))
     for axes, name in zip(panels, names, strict=False):
         own = losses[losses["model"] == name]
-        axes.plot(own["quarter"], own["loss"], "o-", color=style.BLUE, linewidth=2, markersize=7)
-        axes.set_xticks(range(1, 5))
+        axes.plot(own["done"], own["loss"], "o-", color=style.BLUE, linewidth=2, markersize=7, clip_on=False)
+        axes.set_xlim(0, 1)
+        style.percent_axis(axes, "x")
         axes.set_ylim(0, float(own["loss"].max()) * 1.1)
         style.grid(axes, "y")
-        style.entitle(axes, name[:1].upper() + name[1:], "quarter of the training", "mean loss, nats")
+        style.entitle(axes, name[:1].upper() + name[1:], "share of the training done", "mean loss, nats")
     return figure
 
 
