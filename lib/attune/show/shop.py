@@ -35,9 +35,9 @@ def plot_activity(activity: pd.DataFrame) -> "Figure":
         rows = activity[activity["table"] == name]
         days = {day: {"num": float(num)} for day, num in zip(rows["ds"], rows["num"], strict=True)}
         period, sums = by_period(days)
-        counts = [count["num"] for count in sums.values()]
-        axes.fill_between(list(sums), counts, color=style.BLUE, alpha=0.15, linewidth=0)
-        axes.plot(list(sums), counts, color=style.BLUE, linewidth=1.8)
+        dates, counts = np.array(list(sums), "datetime64[D]"), np.array([count["num"] for count in sums.values()])
+        axes.fill_between(dates, counts, color=style.BLUE, alpha=0.15, linewidth=0)
+        axes.plot(dates, counts, color=style.BLUE, linewidth=1.8)
         style.entitle(axes, f"{name.capitalize()}: {rows['num'].sum():,}", y=f"rows a {period}")
         axes.set_ylim(0)
         axes.set_xlim(activity["ds"].min(), activity["ds"].max())

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -55,7 +55,7 @@ def entitle(axes: Axes, title: str, x: str = "", y: str = "") -> None:
     axes.set_ylabel(y, fontsize=_TEXT, color=SOFT)
 
 
-def grid(axes: Axes, along: str) -> None:
+def grid(axes: Axes, along: Literal["x", "y", "both"]) -> None:
     """Thin lines across one axis, x or y, or both."""
     axes.grid(axis=along, color=LINE, linewidth=1)
 
