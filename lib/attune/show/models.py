@@ -166,7 +166,8 @@ def plot_accuracies(accuracies: pd.DataFrame) -> "Figure":
     names = [f"{name} ({num:.0f})" for name, num in zip(accuracies["name"], accuracies["num"], strict=True)]
     colours = [style.BLUE if name == "all" else style.GREY for name in accuracies["name"]]
     style.intervals(axes, names, accuracies, colours)
-    axes.set_xlim(max(0.0, float(accuracies["low"].min()) - 0.05), 1.0)
+    # A dot at zero keeps off the names.
+    axes.set_xlim(max(-0.03, float(accuracies["low"].min()) - 0.05), 1.0)
     style.percent_axis(axes, "x")
     style.entitle(axes, "Accuracy on texts not learned from, with 95% intervals", "share of the texts labelled right")
     return figure

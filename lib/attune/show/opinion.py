@@ -157,6 +157,8 @@ def plot_stars(reviews: pd.DataFrame) -> "Figure":
     for label, colour in COLOURS.items():
         chosen = rated["label"] == label
         y = rated.loc[chosen, "probability"]
+        if y.empty:
+            continue
         axes.plot(x[chosen], y, "o", color=colour, alpha=0.7, markersize=7, label=label, clip_on=False)
     axes.axhline(0.5, color=style.GREY, linewidth=1.2, linestyle="--")
     axes.set(xlim=(0.5, 5.5), ylim=(-0.03, 1.03))
