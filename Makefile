@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 PYTEST := SPARK_LOCAL_IP=127.0.0.1 $(PYTHON) -m pytest
 
-.PHONY: help setup check test faults cluster bench quality docs clean
+.PHONY: help setup check test faults cluster bench quality docs notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -33,6 +33,9 @@ quality: setup ## model quality on the real data
 
 docs: setup ## write the pages of the jobs and tables anew
 	$(PYTHON) tools/job_pages.py
+
+notebooks: setup ## write notebooks/*.ipynb from their text
+	$(PYTHON) tools/notebooks.py
 
 clean: ## remove what was built; keeps .venv and the workspace
 	rm -rf build dist lib/attune.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

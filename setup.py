@@ -11,6 +11,8 @@ _TUNE, _LORA = ["optuna>=4,<6"], ["peft>=0.15,<1"]
 # What PySpark's own extra "connect" asks for.
 _CONNECT = ["googleapis-common-protos>=1.65,<2", "grpcio>=1.67,<2", "grpcio-status>=1.67,<2"]
 _TRACKING = ["alembic>=1.10,<2", "mlflow-skinny>=3.1,<4", "sqlalchemy>=2,<3", "tensorboard>=2.15,<3"]
+# ipykernel runs cells, jupytext keeps notebooks as text, nbclient runs them from end to end (tests, `jupyter execute`).
+_SHOW = ["ipykernel>=6.29,<8", "jupytext>=1.16,<2", "matplotlib>=3.8,<4", "nbclient>=0.10,<1", "nbformat>=5.9,<6"]
 
 _init = Path(__file__).with_name("lib") / "attune" / "__init__.py"
 
@@ -54,7 +56,9 @@ setup(
         "lora": _LORA,
         # Spark Connect: what its client speaks with.
         "connect": _CONNECT,
-        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML", *_TRACKING, *_TUNE, *_LORA, *_CONNECT],
+        # Figures (attune.show) and the notebooks that show them. Databricks brings matplotlib and a kernel of its own.
+        "notebooks": _SHOW,
+        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML", *_TRACKING, *_TUNE, *_LORA, *_CONNECT, *_SHOW],
     },
     entry_points={"console_scripts": ["attune=attune.cli:main"]},
 )

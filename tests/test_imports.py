@@ -42,7 +42,7 @@ LAYERS = (
     {"cli"},
     {"__main__"},
 )
-DRIVER_ONLY = {"deltalake", "jinja2", "mlflow", "pydantic", "tensorboard"}
+DRIVER_ONLY = {"deltalake", "jinja2", "matplotlib", "mlflow", "pydantic", "tensorboard"}
 RUNS_ON_EXECUTORS = {"pandas_udf", "mapInPandas", "applyInPandas", "mapInArrow", "applyInArrow", "foreachPartition"}
 
 
