@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from attune.models.store import ModelStore
 from attune.privacy.needles import Needles
 from attune.privacy.rows import People, mask_mentions, rows_of
-from attune.privacy.search import read_lines
+from attune.privacy.search import open_parquet, read_lines
 
 _DRAFT = ".forget-"
 _TEXT = {".json", ".jsonl", ".txt", ".log", ".csv", ".tsv", ".md", ".yaml", ".yml", ".html", ".xml"}
@@ -96,7 +96,7 @@ def _mend_text(path: Path, needles: Needles, rows_go: bool) -> str:
 
 
 def _mend_parquet(path: Path, people: People) -> str:
-    rows = pq.read_table(path)
+    rows = open_parquet(str(path)).read()
     for number, column in enumerate(rows.schema):
         if pa.types.is_dictionary(column.type):
             rows = rows.set_column(number, column.name, rows[column.name].cast(column.type.value_type))

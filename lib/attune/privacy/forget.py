@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from attune.errors import AttuneError
 from attune.inputs import resolve_paths
 from attune.models.store import ModelStore, read_card
@@ -21,7 +19,7 @@ from attune.privacy.files import mend_files, remove_unfinished_training
 from attune.privacy.needles import Needles
 from attune.privacy.people import erased_versions, keep_out, read_ids, with_pseudonyms
 from attune.privacy.rows import People, erase_rows, find_reviews, found_by_partition, reviews_of
-from attune.privacy.search import Found, files_under, search_files, search_with_spark
+from attune.privacy.search import Found, files_under, open_parquet, search_files, search_with_spark
 from attune.retention.versions import old_versions, remove_old_versions
 from attune.schemas import TABLES
 from attune.tables import conform
@@ -164,7 +162,7 @@ def _reviews_of(run: "Run", needles: Needles, files: Iterable[Found]) -> frozens
     found: set[str] = set()
     for path in (one.path for one in files if "/tables/reviews/" in one.path and one.path.endswith(".parquet")):
         if "/_delta_log/" not in path:
-            found |= reviews_of(pq.read_table(path, columns=["review_id", "user_id"]), needles)
+            found |= reviews_of(open_parquet(path).read(["review_id", "user_id"]), needles)
     return frozenset(found | find_reviews(run.tables.read("reviews"), needles))
 
 

@@ -167,12 +167,21 @@ def _in_stream(stream: Any, needles: Needles, place: str) -> Iterator[str]:
         kept = content[-needles.longest :]
 
 
+def open_parquet(path: str, **options: Any) -> pq.ParquetFile:
+    """A Parquet file, also one whose writer left a note on Arrow types that this Arrow does not know (delta-rs does)."""
+    try:
+        return pq.ParquetFile(path, **options)
+    except pa.ArrowInvalid:
+        without_note = Path(path).read_bytes().replace(b"ARROW:schema", b"arrow_schema")
+        return pq.ParquetFile(pa.BufferReader(without_note), **options)
+
+
 def _in_parquet(path: str, needles: Needles) -> Iterator[str]:
-    metadata = pq.read_metadata(path)
+    metadata = open_parquet(path).metadata
     leaves = [metadata.schema.column(n) for n in range(metadata.num_columns)]
     text = [leaf.path for leaf in leaves if leaf.physical_type in ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")]
     # As dictionaries, so that values are seen that stand in a dictionary page and in no row.
-    file = pq.ParquetFile(path, read_dictionary=text)
+    file = open_parquet(path, read_dictionary=text)
     for group in range(metadata.num_row_groups):
         for number, leaf in enumerate(leaves):
             statistics = metadata.row_group(group).column(number).statistics
