@@ -88,6 +88,21 @@ def delta_checkpoint(path: Path) -> Path:
     return folder / "_delta_log" / f"{0:020}.checkpoint.parquet"
 
 
+def test_an_id_that_could_be_a_number_is_found_in_what_a_log_tells_of_files(tmp_path: Path) -> None:
+    """Smallest and largest values of a file that is gone, as text or as structs."""
+    stats = json.dumps({"numRecords": 1, "minValues": {"user_id": "16014", "item_id": "22423"}})
+    rows = [{"add": {"path": f"{n}", "stats": stats}} for n in range(100)]
+    parsed = [
+        {"add": {"path": f"{n}", "stats_parsed": {"minValues": {"user_id": "16014", "item_id": "22423"}}}}
+        for n in range(100)
+    ]
+    for number, found in enumerate((rows, parsed)):
+        file = tmp_path / f"{number}.checkpoint.parquet"
+        pq.write_table(pa.Table.from_pylist(found), file, compression="zstd", write_statistics=False)
+        assert find(file, "16014").places
+        assert not find(file, "22423").places
+
+
 def json_lines(path: Path) -> Path:
     (path / "log.jsonl").write_text(json.dumps({"message": f"at {USER}, again"}) + "\n")
     return path / "log.jsonl"

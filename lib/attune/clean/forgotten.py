@@ -66,8 +66,7 @@ def mark_forgotten(mapped: "DataFrame", forgotten: Forgotten | None) -> "DataFra
 
     @pandas_udf("boolean")  # type: ignore[call-overload]
     def is_forgotten(ids: pd.Series) -> pd.Series:
-        known = {name: name in forgotten for name in ids.dropna().unique()}
-        return ids.map(known).fillna(False).astype(bool)
+        return ids.isin({name for name in ids.dropna().unique() if name in forgotten})
 
     return mapped.withColumn(FORGOTTEN, is_forgotten(_well_formed("user_id")))
 

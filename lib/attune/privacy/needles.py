@@ -81,6 +81,12 @@ class Needles:
         """RE2 pattern of any id in a string."""
         return self._bounded(self.ids) or ""
 
+    @cached_property
+    def keyed_words(self) -> str | None:
+        """RE2 pattern of an id that is not telling after a JSON key that names users; None where there is no such id."""
+        forms = _any_of(self.others)
+        return _after_key(forms) if forms else None
+
     def _bounded(self, ids: Iterable[str]) -> str | None:
         forms = _any_of(ids)
         return rf"(?s)(^|[^{_WORD}]|{_ESCAPES})(?:{forms})($|[^{_WORD}])" if forms else None
@@ -128,16 +134,19 @@ class Needles:
         forms = _any_of(self.others)
         if not forms:
             return []
-        after_key = rf'(?i:user(?:[_ -]?ids?|s)?)\\*"\s{{0,4}}:\s{{0,4}}\\*"({forms})\\*"'
         first_field = rf'(?m:^)"?({forms})"?[,;|\t]'
         element = rf">\s{{0,80}}({forms})\s{{0,80}}<"
-        return [re.compile(pattern.encode()) for pattern in (after_key, first_field, element)]
+        return [re.compile(pattern.encode()) for pattern in (_after_key(forms), first_field, element)]
 
     def __getstate__(self) -> dict[str, object]:
         return {"ids": self.ids, "everywhere": self.everywhere}  # compiled patterns are made anew where they are needed
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
+
+
+def _after_key(forms: str) -> str:
+    return rf'(?i:user(?:[_ -]?ids?|s)?)\\*"\s{{0,4}}:\s{{0,4}}\\*"({forms})\\*"'
 
 
 def _long_first(texts: Iterable[str]) -> list[str]:

@@ -221,19 +221,17 @@ def _in_array(array: pa.Array, place: str, needles: Needles) -> Iterator[str]:
 
 
 def holds(texts: pa.Array, column: str, needles: Needles) -> pa.Array:
-    """Whether each text of a column holds an id; false for null. Bool, as long as ``texts``."""
-    leaf = column.removesuffix(" (footer)").partition(".")[0]
-    if leaf in RAW_COLUMNS:
+    """Whether each text of a column (``a.b`` for a field of a struct) holds an id; false for null. Bool."""
+    names = column.removesuffix(" (footer)").split(".")
+    if set(names) & set(RAW_COLUMNS):
         return pc.match_substring_regex(texts, needles.all_words).fill_null(False)
-    found = (
-        pa.array([False] * len(texts), pa.bool_())
-        if needles.words is None
-        else pc.match_substring_regex(texts, needles.words)
-    )
-    if names_users(leaf):
-        exact = pc.is_in(texts, value_set=pa.array(sorted(needles.ids), texts.type))
-        found = pc.or_(found.fill_null(False), exact)
-    return found.fill_null(False)
+    found = pa.array([False] * len(texts), pa.bool_())
+    for pattern in (needles.words, needles.keyed_words):
+        if pattern is not None:
+            found = pc.or_(found, pc.match_substring_regex(texts, pattern).fill_null(False))
+    if any(map(names_users, names)):
+        found = pc.or_(found, pc.is_in(texts, value_set=pa.array(sorted(needles.ids), texts.type)))
+    return found
 
 
 def _in_sqlite(path: str, needles: Needles) -> Iterator[str]:
