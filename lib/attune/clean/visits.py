@@ -58,7 +58,9 @@ def settle_users(rows: pa.Table, rules: Rules) -> tuple[Iterator[Part], Counter[
     actions = _actions(rows, queries, rules)
     relations = relate(actions.take(good), rules)
     num_read = int((state == State.NEW).sum()) + len(refused) + num_forgotten
-    counts = Counter({READ: num_read, REPEATS: int(relations.repeat.sum()), FORGOTTEN: num_forgotten})
+    counts = Counter({READ: num_read, REPEATS: int(relations.repeat.sum())})
+    if num_forgotten:
+        counts[FORGOTTEN] = num_forgotten
     counts.update(REFUSED + json.dumps(why) for why in whole(rows["reasons"]).take(pa.array(refused)).to_pylist())
 
     # From here on in the order of time; ``place`` names the row of each action.
