@@ -8,7 +8,7 @@ from attune.run import Run, job
 
 
 @job(
-    reads=("inputs.events", "inputs.reviews", "inputs.items", "inputs.users", "inputs.texts"),
+    reads=("inputs.events", "inputs.reviews", "inputs.items", "inputs.users", "inputs.texts", "forgotten"),
     writes=(
         "events",
         "impressions",

@@ -2,7 +2,7 @@
 
 import sys
 
-from attune.recommend.tables import read_inputs
+from attune.recommend.tables import READS, read_inputs
 from attune.recommend.train import train_ranker
 from attune.run import Run, job
 from attune.scoring.tables import update_embeddings, update_item_images, update_sentiment
@@ -67,7 +67,8 @@ def train(run: Run) -> None:
     if not run.has("events"):
         run.skip("ranker", "there are no events")
         return
-    ranker = train_ranker(read_inputs(run), run.settings, run.models, run.run_id, run.log)
+    inputs = read_inputs(run)
+    ranker = train_ranker(inputs, run.settings, run.models, run.run_id, run.log, run.versions_read(*READS))
     run.metric("ranker", ranker.metrics)
     run.artefact("models/ranker", ranker.folder)
 

@@ -32,6 +32,10 @@ _MODELS = {
 _HOW = {
     "inputs.root": "the folder of the raw files",
     "report.html": "one page to look at",
+    "tables": "all of them, with their versions",
+    "runs": "logs and summaries of runs",
+    "models": "all of them, with their versions",
+    "checkpoints": "of trainings that were cut off",
 }
 
 
@@ -142,6 +146,8 @@ def _page(job: Job, jobs: Mapping[str, Job], homes: Mapping[str, str], sections:
 
 
 def _list(names: tuple[str, ...]) -> list[str]:
+    if set(names) == set(TABLES):
+        return ["- all [tables](../tables.md)"]
     return [f"- {_told(name)}" for name in names]
 
 

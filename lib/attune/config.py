@@ -624,6 +624,27 @@ class Report(Settings):
     num_sample_users: Count
 
 
+class Forget(Settings):
+    users: list[Annotated[str, Field(pattern=r"\S")]]
+    users_file: str | None
+
+
+class Retention(Settings):
+    versions_days: Annotated[float, Field(ge=0)]
+    rows_days: dict[str, Count]
+    runs_days: Positive | None
+    models: Annotated[int, Field(ge=0)]
+
+    @field_validator("rows_days")
+    @classmethod
+    def _by_day(cls, tables: dict[str, int]) -> dict[str, int]:
+        daily = [name for name, table in TABLES.items() if set(table.partition_by) & {"ds", "as_of"}]
+        for name in tables:
+            if name not in daily:
+                raise ValueError(f"{name!r} is not a table by day{nearest(name, daily)}")
+        return tables
+
+
 class OnFailure(Settings):
     command: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)] | None
     webhook: Annotated[str, Field(pattern=f"{REFERENCE}|^https://")] | None
@@ -647,6 +668,8 @@ class Config(Settings):
     recommend: Recommend
     evaluate: Evaluate
     report: Report
+    forget: Forget
+    retention: Retention
     on_failure: OnFailure
     spark: dict[str, str | int | float | bool]
 
@@ -681,8 +704,8 @@ class Config(Settings):
         return [*starts, self.test_start, self.as_of]
 
     def fingerprint(self) -> str:
-        """Hash of all settings, to tell whether two runs had the same."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """Hash of all settings, to tell whether two runs had the same; without the users to forget, who could be tried."""
+        return hashlib.sha256(self.model_dump_json(exclude={"forget"}).encode()).hexdigest()[:16]
 
 
 def conf_names() -> list[str]:

@@ -193,6 +193,8 @@ class Job:
     body: Callable[[Run], None]
     options: Mapping[str, str] = field(default_factory=dict)
     settings: tuple[str, ...] = ()  # of a section that is named along with parts of it: those parts alone
+    plan: Callable[[config.Config], str] | None = None
+    """What ``--dry-run`` tells, where it is more than what is read and written."""
 
     def main(self, argv: list[str] | None = None) -> int:
         """Run from the command line; returns the exit status and prints the path of the summary last."""
@@ -207,7 +209,11 @@ class Job:
         if given["dry_run"]:
             from attune.dry_run import describe
 
-            print(describe(self, settings))
+            try:
+                print(describe(self, settings) if self.plan is None else self.plan(settings))
+            except AttuneError as error:
+                print(f"attune {self.name}: error: {error}", file=sys.stderr)
+                return error.exit_status
             return 0
         return execute(self, settings, {name: given[name] for name in self.options})
 
@@ -241,11 +247,12 @@ def job(
     writes: tuple[str, ...] = (),
     options: Mapping[str, str] | None = None,
     settings: tuple[str, ...] = (),
+    plan: Callable[[config.Config], str] | None = None,
 ) -> Callable[[Callable[[Run], None]], Job]:
     """Turn a function of a run into a job named like it; its docstring is the job's help."""
 
     def wrap(body: Callable[[Run], None]) -> Job:
-        return Job(body.__name__, (body.__doc__ or "").strip(), reads, writes, body, options or {}, settings)
+        return Job(body.__name__, (body.__doc__ or "").strip(), reads, writes, body, options or {}, settings, plan)
 
     return wrap
 

@@ -231,6 +231,16 @@ TABLES: dict[str, TableSchema] = {
             ("ds",),
         ),
         _table(
+            "forgotten",
+            "one user that the job forget erased; its rows are dropped from what is read later",
+            """
+            hash string HMAC-SHA-256 of the id with the salt, 32 hexadecimal digits
+            salt string random key of the hashes of this workspace
+            ds date day of the request, UTC
+            erased array<string> TABLE@VERSION, the first version of each table that is without the user
+            """,
+        ),
+        _table(
             "user_item_days",
             "one user, item and day: what features are computed from, kept so that only changed days are counted again",
             """

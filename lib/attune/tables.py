@@ -122,8 +122,8 @@ class Tables:
         try:
             return DeltaTable(self.path(name), version=version)
         except DeltaError:
-            latest = DeltaTable(self.path(name)).version()
-            raise InputError(f"table {name} has no version {version}: it has 0 to {latest}") from None
+            found = [commit["version"] for commit in DeltaTable(self.path(name)).history()]
+            raise InputError(f"table {name} has no version {version}: it has {min(found)} to {max(found)}") from None
 
     def version(self, name: str) -> int:
         """Latest version of a table."""
@@ -155,6 +155,10 @@ class Tables:
         """What the latest version of a table was published with."""
         (commit,) = self.delta(name).history(limit=1)
         return commit
+
+    def origin_of(self, name: str) -> dict[str, str]:
+        """What the latest version of a table was made from and as of when, to be kept where only rows of it go."""
+        return {key: value for key, value in self.metadata(name).items() if key in ("origin", "as_of")}
 
     def read(self, name: str, version: int | None = None, partitions: Collection[str] | None = None) -> "DataFrame":
         """Rows of a table, at its latest or an older version; of all partitions, or of those with these values."""
@@ -284,6 +288,25 @@ class Tables:
                     actions, mode, delta_schema, partition_by, filters, commit_properties=properties
                 )
         return self.version(staged.name)
+
+    def commit_nothing(self, name: str, metadata: Mapping[str, str]) -> int:
+        """A new version of a table with the same rows, so that the commit before it is history. Returns the version."""
+        from deltalake import CommitProperties
+
+        table = self.delta(name)
+        properties = CommitProperties(custom_metadata=dict(metadata))
+        partition_by = list(TABLES[name].partition_by)
+        table.create_write_transaction([], "append", table.schema(), partition_by, commit_properties=properties)
+        return self.version(name)
+
+    def drop_partitions(self, name: str, before: str, metadata: Mapping[str, str]) -> int:
+        """Remove the rows of all days before one (YYYY-MM-DD) from a table by day, in one commit. Returns the version."""
+        from deltalake import CommitProperties
+
+        (column,) = TABLES[name].partition_by
+        properties = CommitProperties(custom_metadata=dict(metadata))
+        self.delta(name).delete(f"{column} < '{before}'", commit_properties=properties)
+        return self.version(name)
 
     def discard(self, staged: Iterable[StagedTable]) -> None:
         """Remove staged rows that will not be published."""
