@@ -159,7 +159,7 @@ class Shop:
 
     @property
     def summary(self) -> dict[str, Any]:
-        latest = max(self.workspace.glob("runs/*/summary.json"), key=lambda file: file.stat().st_mtime_ns)
+        latest = max(self.workspace.glob("runs/*/summary.json"), key=lambda file: file.parent.name)
         return json.loads(latest.read_text())
 
     def traces(self, *users: str) -> list[str]:
