@@ -16,7 +16,6 @@
 # %%
 import tempfile
 
-from attune import config
 from attune.session import get_session
 from attune.show import models
 from attune.show.workspace import end_of_data, find_workspace
@@ -58,20 +57,21 @@ models.plot_accuracies(models.accuracies(cards["sentiment"]))
 # %% [markdown]
 # ## Would more reviews help?
 #
-# Train the same model on fewer reviews, in a folder that is gone afterwards, so that the model in use stays. It takes a few
-# seconds each. All settings stand in `conf/base.yaml`.
+# Train the same model with the same settings on fewer reviews, in a folder that is gone afterwards, so that the model in use
+# stays. It takes a few seconds each. All settings stand in `conf/base.yaml`.
 
 # %%
 scratch = tempfile.TemporaryDirectory(dir=workspace)
 changed = [
     f"workspace={scratch.name}",
-    f"train.encoder={cards['sentiment']['encoder']}",
     "train.launcher=single",  # in this process; horovod trains on as many ranks as Spark has places for
     "train.tracking=[]",
+    "train.sentiment.start_from=encoder",
 ]
 trained = []
 for num in (50, 200):
-    settings = config.load(["demo"], [*changed, f"train.sentiment.max_examples={num}"], end_of_data(tables))
+    changes = [*changed, f"train.sentiment.max_examples={num}"]
+    settings = models.settings_of(cards["sentiment"], changes, end_of_data(tables))
     trained.append(train_sentiment(tables.read("reviews"), settings, f"of {num}", before=settings.valid_start))
 scratch.cleanup()
 

@@ -1,6 +1,7 @@
 """Each figure draws what its frame holds, says what it shows and on which axes, and cuts no name to pieces."""
 
 import io
+import json
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from attune import config
 from attune.show import customer, models, offers, opinion, shop
 from show import frames
 
@@ -132,6 +134,18 @@ CARD = {
         "loss_by_quarter": [2.0, 1.0, 0.5, 0.4],
     },
 }  # fmt: skip
+
+
+def test_a_model_is_trained_again_with_the_settings_of_its_card() -> None:
+    """Small numbers, too, which YAML and JSON write in different ways."""
+    before = config.load(
+        [], ["train.sentiment.learning_rate=1.0e-5", "train.encoder=elsewhere", "seed=3"], "2026-03-01"
+    )
+    card = {"settings": json.loads(before.train.model_dump_json()), "seed": 3}
+    after = models.settings_of(card, ["train.sentiment.max_examples=50"], "2026-03-01")
+    assert after.train.sentiment.max_examples == 50
+    expected = before.train.sentiment.model_copy(update={"max_examples": 50})
+    assert after == before.model_copy(update={"train": before.train.model_copy(update={"sentiment": expected})})
 
 
 def test_cards_become_frames() -> None:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+import yaml
 
+from attune import config
 from attune.errors import InputError
 from attune.models.store import ModelStore, read_card
 from attune.report.measured import METRICS, is_number, metric_name, model_name
@@ -104,6 +106,12 @@ def cards(workspace: str) -> dict[str, dict[str, Any]]:
         elif versions := store.versions(name):
             found[name] = {**read_card(store.folder(name, versions[-1])), "in_use": False}
     return found
+
+
+def settings_of(card: Mapping[str, Any], changes: Sequence[str], as_of: str) -> config.Config:
+    """The settings that a model was trained with, changed (``key=value``): to train others that compare with it."""
+    trained_with = yaml.safe_dump(card["settings"], default_flow_style=True, width=float("inf"))
+    return config.load([], [f"train={trained_with}", f"seed={card['seed']}", *changes], as_of)
 
 
 def main_figures(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
