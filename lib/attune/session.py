@@ -34,7 +34,7 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     What ``spark-submit`` was given wins over ``options``. Secrets among these, given as ``env:NAME``, are seen on no page of
     Spark's, in no event log and on no command line. Raises MissingError where Java cannot be started.
     """
-    from pyspark import SparkConf
+    from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkRuntimeError
     from pyspark.sql import SparkSession
 
@@ -42,6 +42,8 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     # Workers on this machine import the same package, also where it is not installed but found on sys.path.
     home = str(Path(__file__).parents[1])
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([home, *filter(None, [os.environ.get("PYTHONPATH")])]))
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        SparkContext._ensure_initialized()  # what spark-submit was given is known to its JVM alone
     given = SparkConf()
     builder = SparkSession.builder.appName(app_name)
     master = given.get("spark.master", os.environ.get("MASTER", "local[*,4]")) or ""
