@@ -32,7 +32,7 @@ LAYERS = (
         "staging",
     },
     {"config"},
-    {"session", "tables", "quality", "models", "inputs"},
+    {"catalog", "session", "tables", "quality", "models", "inputs"},
     {"run", "dry_run"},
     {"*"},
     {"doctor"},

@@ -640,6 +640,7 @@ class Config(Settings):
     """All settings of a run."""
 
     workspace: str
+    catalog: Annotated[str, Field(pattern=r"^[\w-]+\.[\w-]+$")] | None
     seed: int
     since: dt.date | None
     as_of: dt.date

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from attune import config
+from attune.catalog import open_tables
 from attune.disk import explain_full_disk, is_full_disk
 from attune.errors import AttuneError
 from attune.models.store import ModelStore
@@ -49,7 +50,7 @@ class Run:
     @cached_property
     def tables(self) -> Tables:
         """Tables of the workspace."""
-        return Tables(self.settings.workspace, self.spark)
+        return open_tables(self.settings, self.spark)
 
     @property
     def folder(self) -> Path:

@@ -28,11 +28,16 @@ _ALWAYS = {
 def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSession":
     """The running session, or a new one on ``MASTER`` (default: this machine, each task tried four times).
 
-    What ``spark-submit`` was given wins over ``options``. Raises MissingError where Java cannot be started.
+    What ``spark-submit`` was given wins over ``options``. Raises MissingError where Java cannot be started, or PySpark is not there.
     """
-    from pyspark import SparkConf
-    from pyspark.errors import PySparkRuntimeError
-    from pyspark.sql import SparkSession
+    try:
+        from pyspark import SparkConf
+        from pyspark.errors import PySparkRuntimeError
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise MissingError(
+            f"PySpark is missing ({error}): pip install 'attune[spark]'; Databricks has its own"
+        ) from error
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # Workers on this machine import the same package, also where it is not installed but found on sys.path.
@@ -40,11 +45,12 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([home, *filter(None, [os.environ.get("PYTHONPATH")])]))
     given = SparkConf()
     builder = SparkSession.builder.appName(app_name)
-    master = given.get("spark.master", os.environ.get("MASTER", "local[*,4]")) or ""
+    default = "" if "DATABRICKS_RUNTIME_VERSION" in os.environ else "local[*,4]"  # the session that is there already
+    master = given.get("spark.master", os.environ.get("MASTER", default)) or ""
     if master.startswith("local"):
         # Files of a table are listed by name; a Spark job to look at each costs seconds, and pays on object stores only.
         builder = builder.config("spark.sql.sources.parallelPartitionDiscovery.threshold", "100000")
-    if not given.contains("spark.master"):
+    if master and not given.contains("spark.master"):
         builder = builder.master(master)
         if master.startswith("local"):
             builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
