@@ -42,6 +42,8 @@ def test_later_layers_win(tmp_path: Path) -> None:
         ("recommend.event_weights.klick=1", "'klick' is not an event type; did you mean 'click'?"),
         ("score.gpus_per_task=1.5", "setting score.gpus_per_task: 1.5 GPUs: give at most 1, or a whole number"),
         ("train.min_ranks=3", "setting train: min_ranks is 3, above num_ranks 2"),
+        ("catalog=main", "setting catalog: give CATALOG.SCHEMA, such as main.shop, not 'main'"),
+        ("catalog=main.shop.x", "setting catalog: give CATALOG.SCHEMA, such as main.shop, not 'main.shop.x'"),
         ("seed", "--set seed: write it as key=value, such as --set seed=3"),
         ("seed=[1", "--set seed=[1: not valid YAML"),
     ],

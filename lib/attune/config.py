@@ -640,7 +640,7 @@ class Config(Settings):
     """All settings of a run."""
 
     workspace: str
-    catalog: Annotated[str, Field(pattern=r"^[\w-]+\.[\w-]+$")] | None
+    catalog: str | None
     seed: int
     since: dt.date | None
     as_of: dt.date
@@ -656,6 +656,13 @@ class Config(Settings):
     evaluate: Evaluate
     report: Report
     spark: dict[str, str | int | float | bool]
+
+    @field_validator("catalog")
+    @classmethod
+    def _of_two_parts(cls, catalog: str | None) -> str | None:
+        if catalog is not None and not re.fullmatch(r"[\w-]+\.[\w-]+", catalog):
+            raise ValueError("give CATALOG.SCHEMA, such as main.shop")
+        return catalog
 
     @property
     def inputs_root(self) -> str:
