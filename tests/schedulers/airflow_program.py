@@ -13,6 +13,8 @@ from airflow.models import DagBag
 def main(folder: str, runs: str) -> None:
     bag = DagBag(folder)
     dag = bag.dags["attune"]
+    for task in dag.tasks:  # what is tried again is tried at once
+        task.retry_delay, task.retry_exponential_backoff = dt.timedelta(0), False
     outcomes = []
     for run in json.loads(runs):
         day = dt.datetime.fromisoformat(run["day"]).replace(tzinfo=dt.UTC)
