@@ -1,5 +1,9 @@
 """Tables under catalog names: what Spark is asked for, and what only they promise. The rest stands in test_tables.py."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -119,6 +123,26 @@ def test_what_is_read_is_said_in_sql() -> None:
     ]
 
 
+def test_an_engine_with_delta_keeps_versions_by_name(tmp_path: Path) -> None:
+    """What Spark is asked for, carried out: Sail takes the place of Spark, and writes Delta tables by name."""
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, str(root / "tests" / "catalog_program.py"), str(tmp_path)], capture_output=True, text=True,
+        check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "lib"), *sys.path])},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "exists": [False, True],
+        "versions": [["a1", "b1"], ["a1", "b1", "b2"], ["it's"]],
+        "latest": ["it's"],
+        "partition": ["b1", "b2"],
+        "partitions": ["i"],
+        "rows": 2,
+        "lookup": [{"id": "it's", "kind": "i"}],
+    }
+    assert list(tmp_path.rglob("_delta_log")), "no Delta table was written"
+
+
 def vectors(spark: "SparkSession", *ids: str) -> "DataFrame":
     rows = [(name, name[0], [1.0], "v1") for name in ids]
     columns = "id string, kind string, vector array<double>, model_version string"
@@ -145,6 +169,8 @@ def test_rows_files_and_origins_are_found_by_name(spark: "SparkSession", tmp_pat
     tables.upkeep("embeddings")
     assert tables.metadata("embeddings")["origin"] == "from b3"
     assert (tables.rows("embeddings"), tables.history("embeddings")[-1].run_id) == (3, "a1")
+    # Spark itself looks for a name of three parts.
+    assert not CatalogTables(str(tmp_path), "spark_catalog.default", spark).exists("embeddings")
     # Spark's own parser takes the text that asks for a version.
     parser = spark._jsparkSession.sessionState().sqlParser()
     plan = parser.parsePlan("SELECT * FROM `my-catalog`.`shop`.`events` VERSION AS OF 3").toString()
