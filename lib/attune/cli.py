@@ -57,6 +57,12 @@ def main(argv: list[str] | None = None) -> int:
     return int(job.main(rest))
 
 
+def run() -> None:
+    """The console command. Ends with SystemExit where the status is not 0: a Databricks wheel task ignores what is returned."""
+    if status := main():
+        sys.exit(status)
+
+
 def jobs() -> dict[str, str]:
     """Name and first line of help of each job, in the order in which the pipeline runs them; imports none."""
     names = (file.name.removesuffix(".py") for file in _folder().iterdir() if file.name.endswith(".py"))
@@ -112,11 +118,12 @@ def _tables(argv: list[str]) -> int:
     given = parser.parse_args(argv)
 
     from attune import config
-    from attune.tables import Tables
+    from attune.catalog import catalog_session, open_tables
 
-    tables = Tables(config.load(given.config or ["demo"], given.set).workspace)
+    settings = config.load(given.config or ["demo"], given.set)
+    tables = open_tables(settings, catalog_session(settings))
     if given.path:
-        print(tables.path(given.table) if given.table else tables.root)
+        print(tables.path(given.table) if given.table else tables.place)
         return 0
     if given.table:
         versions = tables.history(given.table)
@@ -126,10 +133,10 @@ def _tables(argv: list[str]) -> int:
         return 0
     names = tables.names()
     if not names:
-        print(f"no tables in {tables.root} yet; the pipeline or a job writes them")
+        print(f"no tables in {tables.place} yet; the pipeline or a job writes them")
         return 0
     latest = [(name, tables.history(name)[0]) for name in names]
-    print(f"tables in {tables.root}")
+    print(f"tables in {tables.place}")
     print(
         aligned([("table", "version", "rows", "time (UTC)"), *((n, v.version, v.rows, v.timestamp) for n, v in latest)])
     )

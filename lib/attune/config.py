@@ -654,6 +654,7 @@ class Config(Settings):
     """All settings of a run."""
 
     workspace: str
+    catalog: str | None
     seed: int
     since: dt.date | None
     as_of: dt.date
@@ -672,6 +673,13 @@ class Config(Settings):
     retention: Retention
     on_failure: OnFailure
     spark: dict[str, str | int | float | bool]
+
+    @field_validator("catalog")
+    @classmethod
+    def _of_two_parts(cls, catalog: str | None) -> str | None:
+        if catalog is not None and not re.fullmatch(r"[\w-]+\.[\w-]+", catalog):
+            raise ValueError("give CATALOG.SCHEMA, such as main.shop")
+        return catalog
 
     @property
     def inputs_root(self) -> str:

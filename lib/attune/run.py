@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attune import alerts, config, run_metrics
+from attune.catalog import open_tables
 from attune.disk import explain_full_disk, is_full_disk
 from attune.errors import AttuneError
 from attune.logs import log_fields, log_to, unless_full
@@ -53,7 +54,7 @@ class Run:
     @cached_property
     def tables(self) -> Tables:
         """Tables of the workspace."""
-        return Tables(self.settings.workspace, self.spark)
+        return open_tables(self.settings, self.spark)
 
     @property
     def folder(self) -> Path:

@@ -32,11 +32,16 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     """The running session, or a new one on ``MASTER`` (default: this machine, each task tried four times).
 
     What ``spark-submit`` was given wins over ``options``. Secrets among these, given as ``env:NAME``, are seen on no page of
-    Spark's, in no event log and on no command line. Raises MissingError where Java cannot be started.
+    Spark's, in no event log and on no command line. Raises MissingError where Java cannot be started, or PySpark is not there.
     """
-    from pyspark import SparkConf, SparkContext
-    from pyspark.errors import PySparkRuntimeError
-    from pyspark.sql import SparkSession
+    try:
+        from pyspark import SparkConf, SparkContext
+        from pyspark.errors import PySparkRuntimeError
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise MissingError(
+            f"PySpark is missing ({error}): pip install 'attune[spark]'; Databricks has its own"
+        ) from error
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # Workers on this machine import the same package, also where it is not installed but found on sys.path.
@@ -46,11 +51,12 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
         SparkContext._ensure_initialized()  # what spark-submit was given is known to its JVM alone
     given = SparkConf()
     builder = SparkSession.builder.appName(app_name)
-    master = given.get("spark.master", os.environ.get("MASTER", "local[*,4]")) or ""
+    default = "" if "DATABRICKS_RUNTIME_VERSION" in os.environ else "local[*,4]"  # the session that is there already
+    master = given.get("spark.master", os.environ.get("MASTER", default)) or ""
     if master.startswith("local"):
         # Files of a table are listed by name; a Spark job to look at each costs seconds, and pays on object stores only.
         builder = builder.config("spark.sql.sources.parallelPartitionDiscovery.threshold", "100000")
-    if not given.contains("spark.master"):
+    if master and not given.contains("spark.master"):
         builder = builder.master(master)
         if master.startswith("local"):
             builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")

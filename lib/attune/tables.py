@@ -6,6 +6,7 @@ can be counted and checked before anything is published.
 """
 
 import json
+import os
 import time
 import uuid
 from collections import Counter
@@ -96,6 +97,11 @@ class Tables:
         assert self._spark is not None, "this use of a table needs a Spark session"
         return self._spark
 
+    @property
+    def place(self) -> str:
+        """Where the tables lie, as people are told."""
+        return self.root
+
     def path(self, name: str) -> str:
         """Where a table lies. Raises InputError for a name that is no table of ours."""
         if name not in TABLES:
@@ -128,6 +134,10 @@ class Tables:
     def version(self, name: str) -> int:
         """Latest version of a table."""
         return int(self.delta(name).version())
+
+    def identity(self, name: str) -> str:
+        """What tells a table from one that was removed and made again under its name."""
+        return str(self.delta(name).metadata().id)
 
     def rows(self, name: str, version: int | None = None, partitions: Collection[str] | None = None) -> int:
         """Number of rows of a table, or of some of its partitions, from its log alone."""
@@ -182,6 +192,29 @@ class Tables:
         """Values of the column that a table is partitioned by, from its log alone."""
         (column,) = TABLES[name].partition_by
         return {str(partition[column]) for partition in self.delta(name).partitions()}
+
+    def files(self, name: str, version: int) -> set[tuple[str, str]]:
+        """Files of a version with their partitions, from its log alone. Raises InputError where the version is gone."""
+        (column,) = TABLES[name].partition_by
+        actions = self.delta(name, version).get_add_actions(flatten=True)
+        if not actions.num_rows:
+            return set()
+        return set(zip(actions["path"].to_pylist(), map(str, actions[f"partition.{column}"].to_pylist()), strict=True))
+
+    def lookup(
+        self, name: str, key: str, values: Collection[str], columns: Collection[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Latest rows of a table whose key is one of some values, read without Spark."""
+        import pyarrow.dataset as ds
+
+        files = self.delta(name).file_uris()
+        if not files:
+            return []
+        wanted = ds.field(key).isin(list(values))
+        rows: list[dict[str, Any]] = (
+            ds.dataset(files, format="parquet").to_table(columns=columns and list(columns), filter=wanted).to_pylist()
+        )
+        return rows
 
     def _read_files(self, name: str, files: list[str], base: str) -> "DataFrame":
         struct = TABLES[name].struct()
@@ -397,4 +430,6 @@ def _partition_filters(staged: StagedTable, more: Collection[str]) -> list[tuple
 
 def has_delta_jars(spark: "SparkSession") -> bool:
     """Whether Spark can read and write Delta tables itself."""
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:  # where Delta is part of Spark, and no extension
+        return True
     return "delta" in (spark.conf.get("spark.sql.extensions", "") or "").lower()
