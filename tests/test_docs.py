@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-FOREIGN: set[str] = set()
-"""First words of commands that are not ours, and not run here."""
+FOREIGN = {"echo", "rm"}
+"""First words of commands that are not ours: their files are there, see ``write_files``."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -35,7 +35,8 @@ def commands(page: Path) -> list[str]:
 
 
 def write_files(page: Path, folder: Path) -> None:
-    """Files that a page shows after their names."""
+    """Files that a page shows after their names, or has a command write."""
+    (folder / "users.txt").write_text("u0000000\n", encoding="utf-8")
     text = page.read_text(encoding="utf-8")
     for name, content in re.findall(r"`([\w/.]+)`:\n\n```(?:csv|yaml)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,8 @@ _MODELS = {
     "finetune": "a model of one's own from table texts, under the name that its settings give it",
     "image_encoder": "copy of the model that reads pictures",
 }
+_ASKED = {"forget": " --set forget.users_file=users.txt"}
+"""What a job cannot do without."""
 _HOW = {
     "inputs.root": "the folder of the raw files",
     "report.html": "one page to look at",
@@ -118,7 +120,12 @@ def _homes(jobs: Mapping[str, Job]) -> dict[str, str]:
 
 def _page(job: Job, jobs: Mapping[str, Job], homes: Mapping[str, str], sections: Sections) -> str:
     lines = [f"# {job.name}", "", *(line.strip() for line in job.help.splitlines()), ""]
-    lines += ["```sh", f"./spark-submit.sh {job.name} --dry-run   # what it would read and write", "```", ""]
+    lines += [
+        "```sh",
+        f"./spark-submit.sh {job.name}{_ASKED.get(job.name, '')} --dry-run   # what it would read and write",
+        "```",
+        "",
+    ]
     for option, text in job.options.items():
         lines += [f"`--{option}`: {text}.", ""]
     if steps := getattr(importlib.import_module(f"attune.jobs.{job.name}"), "STEPS", ()):

@@ -33,9 +33,18 @@ def job(tmp_path: Path) -> RankJob:
     return RankJob(dict, {}, "minilm", 16, {}, {}, str(tmp_path / "output"), loop)  # type: ignore[arg-type]
 
 
-def test_what_ranks_say_is_logged_under_their_number_and_time(
-    job: RankJob, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+class Kept(logging.Handler):
+    """Keeps what is logged, whatever earlier runs of jobs have made of the logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+def test_what_ranks_say_is_logged_under_their_number_and_time(job: RankJob, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also a line that is written while the last look at the files is awaited, and one that another rank said before."""
 
     def fake_rank(job: RankJob, comm: SingleProcess) -> RankResult:
@@ -44,10 +53,12 @@ def test_what_ranks_say_is_logged_under_their_number_and_time(
         return RankResult(0)
 
     monkeypatch.setattr(launch, "run_rank", fake_rank)
-    monkeypatch.setattr(logging.getLogger("attune"), "propagate", True)
-    caplog.set_level(logging.INFO, "attune")
+    kept, logger = Kept(), logging.getLogger("attune")
+    monkeypatch.setattr(logger, "handlers", [kept])
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    logger.manager._clear_cache()  # of which levels are enabled
     run_ranks(job, SPARK, "single", 1, 10)
-    said = [(r.fields["rank"], r.levelname, r.created, r.getMessage()) for r in caplog.records]
+    said = [(r.fields["rank"], r.levelname, r.created, r.getMessage()) for r in kept.records]
     assert said == [(0, "INFO", 10.0, "step 1 of 2"), (1, "ERROR", 20.0, "lost")]
 
 
