@@ -109,7 +109,8 @@ class CatalogTables(Tables):
 
         (column,) = TABLES[name].partition_by
         try:
-            found = self._at(name, version).select("_metadata.file_path", column).distinct().collect()
+            rows = self._select(self._published(name), version)
+            found = rows.select("_metadata.file_path", column).distinct().collect()
         except (PySparkException, Py4JJavaError) as error:
             raise InputError(f"version {version} of table {self.path(name)} cannot be read any more") from error
         return {(row["file_path"], str(row[column])) for row in found}
