@@ -10,8 +10,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 FILES = sorted((Path(__file__).parents[1] / "conf" / "cluster").glob("*.conf"))
-UNREGISTERED = ("spark.kubernetes.driver.volumes.", "spark.kubernetes.executor.volumes.")
-"""Beginnings of names that Spark reads as families."""
+UNREGISTERED = (
+    "spark.master", "spark.executor.resource.", "spark.task.resource.", "spark.kubernetes.driver.volumes.",
+    "spark.kubernetes.executor.volumes.",
+)  # fmt: skip
+"""Names, and beginnings of families of names, that Spark reads without having declared them."""
 PACKAGES = (
     "internal.config",
     "deploy.yarn.config",

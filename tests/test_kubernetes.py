@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from test_setup import ROOT, copy_of_checkout, submit
 
@@ -25,7 +26,7 @@ class Api(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     def _take(self) -> None:
-        thing = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        thing = yaml.safe_load(self.rfile.read(int(self.headers["Content-Length"])))  # JSON is YAML
         assert isinstance(self.server, Api)
         self.server.objects.setdefault(thing["kind"], []).append(thing)
         thing["metadata"] |= {"uid": "1", "resourceVersion": "1"}

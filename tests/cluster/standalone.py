@@ -188,7 +188,8 @@ class Submitted:
     @property
     def summary(self) -> dict[str, Any]:
         """Summary of its run."""
-        found: dict[str, Any] = json.loads(Path(self.told().splitlines()[-1]).read_text())
+        printed = [line for line in self.told().splitlines() if line.endswith("/summary.json")]
+        found: dict[str, Any] = json.loads(Path(printed[-1]).read_text())
         return found
 
     def application(self) -> str | None:

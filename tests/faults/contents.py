@@ -46,7 +46,7 @@ def digests(workspace: Path) -> dict[str, str]:
 def content(path: Path) -> Content:
     """Content of a table. Of quality_results, to which each run adds rows with its id, how many rows each run has."""
     table = DeltaTable(path)
-    rows = _rows(path, table)
+    rows = rows_of(path, table)
     if path.name == "quality_results":
         place = TABLES[path.name].names.index("run_id")
         sizes = Counter(row[place] for row in rows).values()
@@ -70,7 +70,8 @@ def unlisted(path: Path) -> set[str]:
     return {str(file.relative_to(path)) for file in path.rglob("*.parquet")} - listed
 
 
-def _rows(path: Path, table: DeltaTable) -> list[tuple[Any, ...]]:
+def rows_of(path: Path, table: DeltaTable) -> list[tuple[Any, ...]]:
+    """Rows of a table at the version that is loaded, with the columns in the order of the schema."""
     schema = TABLES[path.name]
     actions = table.get_add_actions(flatten=True)
     files = [unquote(file) for file in actions["path"].to_pylist()]
