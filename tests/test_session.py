@@ -46,4 +46,5 @@ def test_options_given_by_reference_are_shown_nobody(started: list[SparkConf]) -
     pattern = session._redaction(given, OPTIONS)["spark.redaction.regex"]
     shown = [name for name in (*OPTIONS, "spark.my.password") if not re.search(pattern, name)]
     assert shown == ["spark.jars.packages", "spark.ui.enabled"]
+    assert re.search(pattern, "fs.s3a.encryption.context"), "as Hadoop calls it"
     assert hide("QUtJQS1naXZlbg QUtJQS1wbGFpbg") == "<secret> QUtJQS1wbGFpbg", "what spark-submit was given is known"

@@ -82,7 +82,8 @@ def _redaction(given: "SparkConf", options: Mapping[str, object]) -> dict[str, s
     for key, value in given.getAll():
         if names_secret(key):
             register(value)
-    referred = (re.escape(key) for key, value in options.items() if is_reference(value))
+    # Among Hadoop's options the prefix is gone.
+    referred = (re.escape(key.removeprefix("spark.hadoop.")) for key, value in options.items() if is_reference(value))
     return {"spark.redaction.regex": "|".join([SPARK_REDACTION, *referred])}
 
 
