@@ -108,13 +108,18 @@ def test_links_lead_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def clean(folder: Path) -> list[str]:
+    """The page's command; the JVM of the tests started in another folder, so that paths must be whole."""
+    return ["clean", "--config", "shop.yaml", "--set", f"workspace={folder}/workspace/shop"]
+
+
 def test_the_shop_of_two_files_comes_out_as_told(
     spark: "SparkSession", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_files(ROOT / "docs" / "your-data.md", tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["clean", "--config", "shop.yaml"]) == 0
-    tables = Tables("workspace/shop", spark)
+    assert cli.main(clean(tmp_path)) == 0
+    tables = Tables(f"{tmp_path}/workspace/shop", spark)
     assert tables.rows("events") == 8
     assert tables.rows("items") == 3
     assert {row["event_type"] for row in tables.read("events").collect()} == {"purchase", "refund"}
@@ -128,7 +133,7 @@ MISTAKES = [
     ("event_type: if", "event_typ: if", 2, "did you mean 'event_type'"),
     ("try_to_timestamp(ordered_at)", "try_to_timestmp(ordered_at)", 2, "try_to_timestmp"),
     ("path: orders.csv", "path: order.csv", 3, "order.csv"),
-    ("order_id STRING, customer STRING,", "customer STRING, order_id STRING,", 3, "orders.csv"),
+    ("order_id STRING, customer STRING,", "order_id STRING, client STRING,", 2, "customer"),
     ("max_quarantine_share: 0.2 ", "max_quarantine_share: 0.05 ", 3, "item_id is missing"),
 ]
 
@@ -144,20 +149,22 @@ def test_a_mistake_is_told_and_nothing_written(
     assert right in text
     file.write_text(text.replace(right, wrong, 1), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["clean", "--config", "shop.yaml"]) == status
+    assert cli.main(clean(tmp_path)) == status
     assert told in capsys.readouterr().err
-    assert Tables("workspace/shop").names() == []
+    assert set(Tables("workspace/shop").names()) <= {"run_metrics"}
 
 
-def test_another_delimiter_is_told(
-    spark: "SparkSession", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.parametrize(("right", "wrong", "told"), [(",", ";", "';'"), ("customer", "client", "client")])
+def test_another_file_than_declared_is_told(
+    right: str, wrong: str, told: str,
+    spark: "SparkSession", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     write_files(ROOT / "docs" / "your-data.md", tmp_path)
     orders = tmp_path / "shop" / "orders.csv"
-    orders.write_text(orders.read_text(encoding="utf-8").replace(",", ";"), encoding="utf-8")
+    orders.write_text(orders.read_text(encoding="utf-8").replace(right, wrong), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["clean", "--config", "shop.yaml"]) == 3
-    assert "';'" in capsys.readouterr().err
+    assert cli.main(clean(tmp_path)) == 3
+    assert told in capsys.readouterr().err
 
 
 def test_the_source_that_is_added_proposes() -> None:
