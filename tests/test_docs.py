@@ -133,7 +133,6 @@ MISTAKES = [
     ("event_type: if", "event_typ: if", 2, "did you mean 'event_type'"),
     ("try_to_timestamp(ordered_at)", "try_to_timestmp(ordered_at)", 2, "try_to_timestmp"),
     ("path: orders.csv", "path: order.csv", 3, "order.csv"),
-    ("order_id STRING, customer STRING,", "order_id STRING, client STRING,", 2, "customer"),
     ("max_quarantine_share: 0.2 ", "max_quarantine_share: 0.05 ", 3, "item_id is missing"),
 ]
 
