@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from attune import __version__
 from attune.columns import aligned
 from attune.errors import MissingError
-from attune.machine import PACKAGES, Facts, gather, numbers, parquet_reader
+from attune.machine import LANES, PACKAGES, Facts, gather, lane, numbers, parquet_reader
 
 _SET_UP = "run tools/setup.sh"
+_ONE_PROCESS = "train with --set train.launcher=single"
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,32 @@ Rule = Callable[[Facts], Finding | None]
 
 
 def _python(facts: Facts) -> Finding | None:
-    if (numbers(facts.python) or ())[:2] == (3, 11):
+    version = (numbers(facts.python) or ())[:2]
+    if version == (3, 11):
         return None
+    if facts.databricks and version in ((3, 10), (3, 12)):
+        return Finding(
+            False,
+            f"Python {facts.python} of Databricks {facts.databricks}, where attune is tested on 3.11",
+            "nothing needs to be done; runtime 15.4 LTS has Python 3.11",
+        )
     return Finding(
         True, f"Python {facts.python}, where the packages fit together on 3.11", "install python3.11-venv; " + _SET_UP
     )
 
 
 def _java(facts: Facts) -> Finding | None:
+    if facts.serverless or (facts.spark_remote or "").startswith("sc://"):
+        return None  # Spark runs elsewhere
     if facts.java is None:
         return Finding(True, "no Java", "apt-get install openjdk-17-jre-headless, or set JAVA_HOME")
-    if (numbers(facts.java) or (0,))[0] not in (17, 21):
+    found = numbers(facts.java) or (0,)
+    major = found[1] if found[0] == 1 and len(found) > 1 else found[0]  # Java 8 calls itself 1.8
+    fitting = (8, 11, 17) if (facts.version("pyspark") or (4,)) < (4,) else (17, 21)
+    if major not in fitting:
         return Finding(
             True,
-            f"Java {facts.java}, where Spark needs 17 or 21",
+            f"Java {facts.java}, where Spark needs {' or '.join(map(str, fitting))}",
             "apt-get install openjdk-17-jre-headless; set JAVA_HOME to it",
         )
     return None
@@ -47,7 +60,8 @@ def _java(facts: Facts) -> Finding | None:
 def _packages(facts: Facts) -> Finding | None:
     elsewhere = ("horovod", "petastorm")  # training goes on without them
     absent = [name for name in PACKAGES if facts.packages.get(name) is None and name not in elsewhere]
-    return Finding(True, f"not installed: {', '.join(absent)}", _SET_UP) if absent else None
+    mend = "install the wheel of attune as a library of the cluster" if facts.databricks else _SET_UP
+    return Finding(True, f"not installed: {', '.join(absent)}", mend) if absent else None
 
 
 def _petastorm_pyarrow(facts: Facts) -> Finding | None:
@@ -99,8 +113,16 @@ def _pyspark_pyarrow(facts: Facts) -> Finding | None:
 
 
 def _horovod(facts: Facts) -> Finding | None:
+    if facts.serverless or facts.spark_remote is not None:
+        return None
+    if facts.packages.get("horovod") is None and facts.databricks:
+        return Finding(
+            False,
+            f"Databricks {facts.databricks} has no Horovod; the last ML runtime with it is 15.4 LTS",
+            "train with --set train.launcher=torch, or on an ML runtime up to 15.4 LTS",
+        )
     if facts.packages.get("horovod") is None:
-        return Finding(True, "Horovod is not installed", f"{_SET_UP}, or train with --set train.launcher=single")
+        return Finding(True, "Horovod is not installed", f"{_SET_UP}, or {_ONE_PROCESS}")
     if facts.horovod_torch and facts.packages.get("torch") and facts.horovod_torch != facts.packages["torch"]:
         return Finding(
             True,
@@ -112,6 +134,34 @@ def _horovod(facts: Facts) -> Finding | None:
     if facts.horovod_error:
         return Finding(True, f"Horovod cannot be imported: {facts.horovod_error}", f"remove .venv and {_SET_UP}")
     return None
+
+
+def _untested_spark(facts: Facts) -> Finding | None:
+    spark = facts.version("pyspark")
+    if spark is None or spark[:2] in LANES:
+        return None
+    tested = ", ".join(f"{major}.{minor}" for major, minor in LANES)
+    return Finding(
+        False,
+        f"Spark {facts.packages['pyspark']} is none that attune is tested on ({tested})",
+        f"pip install 'pyspark=={max(LANES)[0]}.{max(LANES)[1]}.*'",
+    )
+
+
+def _connect(facts: Facts) -> Finding | None:
+    if not facts.serverless and facts.spark_remote is None:
+        return None
+    why = f"SPARK_REMOTE is {_address(facts.spark_remote)}" if facts.spark_remote else "Databricks' serverless compute"
+    return Finding(
+        False,
+        f"sessions are of Spark Connect ({why}): Horovod and TorchDistributor cannot start ranks",
+        f"{_ONE_PROCESS}; inputs with a time_zone need a session without Connect, too",
+    )
+
+
+def _address(remote: str) -> str:
+    """The server without what follows it: a token may stand there."""
+    return remote.partition(";")[0].rstrip("/")
 
 
 def _gpu(facts: Facts) -> Finding | None:
@@ -162,7 +212,7 @@ def _spark_home(facts: Facts) -> Finding | None:
 
 RULES: tuple[Rule, ...] = (
     _python, _java, _packages, _petastorm_pyarrow, _petastorm_setuptools, _pandas_pyspark, _numpy, _pyspark_pyarrow,
-    _horovod, _gpu, _memory, _hub, _spark_home,
+    _untested_spark, _connect, _horovod, _gpu, _memory, _hub, _spark_home,
 )  # fmt: skip
 
 
@@ -180,6 +230,7 @@ def render(facts: Facts, findings: list[Finding]) -> str:
     notes = {"horovod": built, "torch": f", CUDA {facts.torch_cuda}" if facts.torch_cuda else ""}
     rows = [
         ("attune", __version__),
+        ("lane", lane(facts)),
         ("python", facts.python),
         ("java", facts.java or "absent"),
         *((name, f"{facts.packages.get(name) or 'absent'}{notes.get(name, '')}") for name in PACKAGES),

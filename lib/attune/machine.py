@@ -18,6 +18,10 @@ PACKAGES = (
 )  # fmt: skip
 
 
+LANES = ((3, 5), (4, 0), (4, 1))
+"""Versions of Spark on which every job is tested (tools/lane.sh)."""
+
+
 @dataclass(frozen=True)
 class Facts:
     """What was found on a machine. Versions are as the packages give them; None where something is absent."""
@@ -36,6 +40,13 @@ class Facts:
     memory_gib: float = 0.0
     hub: bool | None = None  # whether the model hub answers; None: switched off by HF_HUB_OFFLINE
     spark_home: str | None = None  # the variable SPARK_HOME
+    spark_remote: str | None = None  # the variable SPARK_REMOTE
+    databricks: str | None = None  # runtime of Databricks, such as 15.4; client.3 where it is serverless
+
+    @property
+    def serverless(self) -> bool:
+        """Whether this is Databricks' serverless compute, whose sessions are of Spark Connect."""
+        return (self.databricks or "").startswith("client")
 
     def version(self, package: str) -> tuple[int, ...] | None:
         """Numbers of a package's version, for comparison."""
@@ -66,9 +77,27 @@ def parquet_reader(petastorm: tuple[int, ...] | None, pyarrow: tuple[int, ...] |
     return "petastorm", f"pyarrow {version} is below 15"
 
 
+def lane(facts: Facts) -> str:
+    """The line of Spark versions that a platform belongs to, with what reads and what starts trainings there.
+
+    >>> lane(Facts(packages={"pyspark": "4.0.5", "pyarrow": "14.0.2", "petastorm": "0.12.1", "horovod": "0.28.1"}))
+    'Spark 4.0: petastorm, Horovod'
+    """
+    spark = ".".join(map(str, (facts.version("pyspark") or ())[:2])) or "absent"
+    connect = facts.serverless or facts.spark_remote is not None
+    launcher = "Horovod" if facts.packages.get("horovod") else "TorchDistributor"
+    reader, _ = parquet_reader(facts.version("petastorm"), facts.version("pyarrow"))
+    where = f"Databricks {facts.databricks}, " if facts.databricks else ""
+    how = " through Spark Connect" if connect else ""
+    reads = reader if reader == "petastorm" else "pyarrow reader"
+    return f"{where}Spark {spark}{how}: {reads}, {'trains in one process' if connect else launcher}"
+
+
 def gather() -> Facts:
     """Look at this machine. Imports that may crash run in a process of their own."""
     packages = {name: _installed(name) for name in PACKAGES}
+    # Databricks and Spark's own distributions have it on the path without its metadata.
+    packages["pyspark"] = packages["pyspark"] or _probe("import pyspark; print(pyspark.__version__)").output
     torch = _probe(
         "import json, torch; cuda = torch.cuda.is_available();"
         "print(json.dumps([torch.version.cuda, [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]"
@@ -92,6 +121,8 @@ def gather() -> Facts:
         memory_gib=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
         hub=None if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else _hub_answers(),
         spark_home=os.environ.get("SPARK_HOME"),
+        spark_remote=os.environ.get("SPARK_REMOTE"),
+        databricks=os.environ.get("DATABRICKS_RUNTIME_VERSION"),
     )
 
 
