@@ -1,8 +1,8 @@
 """Core hours that a load takes, from what was measured: cleaning, features, scoring, training, recommendations.
 
 Usage: python benchmarks/sizing.py [--events-per-day N] [--reviews-per-day N] [--training-tokens N] [--users N] [--hours N]
-Reads benchmarks/results/*.json. Each figure is the slope between the smallest and the largest size measured, times the cores
-of that machine, so that start-up does not count; it is carried on as a straight line far beyond what was measured.
+Reads benchmarks/results/*.json. Cleaning is the slope between the smallest and the largest log measured, so that start-up does
+not count; the others are of one size, start-up included. All are carried on as straight lines far beyond what was measured.
 """
 
 import argparse
@@ -46,19 +46,20 @@ class Cost:
 def costs(load: Load) -> list[Cost]:
     """Parts of a day's work, and of a training."""
     clean, featurize, score = _read("clean"), _read("featurize"), _read("score")
-    training, recommend = _read("training"), _read("recommend")
+    training, recommend = _read("training"), _read("pipeline_online_retail")
     first, last = clean["sizes"][0], clean["sizes"][-1]
     cleaning = (last["seconds_clean"][0] - first["seconds_clean"][0]) / (last["rows_read"] - first["rows_read"]) * 1e6
     rows = featurize["rows"]["events"] + featurize["rows"]["impressions"]
     features = featurize["seconds"]["spark"] / rows * 1e6
     loop = training["sets"]["amazon"]["loop"]
-    listing = max(recommend["seconds_for_a_thousand_users"].items(), key=lambda found: int(found[0]))
+    kept = {name: account["rows_kept"] for name, account in recommend["accounting"].items()}
+    listing = recommend["seconds_by_step"]["recommend"] / kept["users"] * 1e6
     return [
         Cost("clean", "a million events", load.events_per_day / 1e6, cleaning * _cores(clean)),
         Cost("featurize", "a million events", load.events_per_day / 1e6, features * _cores(featurize)),
         Cost("score", "a million texts", 2 * load.reviews_per_day / 1e6, 1e6 / score["rows_per_second"]["spark"] * _cores(score)),
         Cost("train", "a million tokens", load.training_tokens / 1e6, loop["seconds"] / loop["tokens"] * 1e6 * _cores(training)),
-        Cost(f"recommend, {int(listing[0]):,} items", "a million users", load.users / 1e6, listing[1] * 1000 * _cores(recommend)),
+        Cost(f"recommend, {kept['items']:,} items", "a million users", load.users / 1e6, listing * _cores(recommend)),
     ]  # fmt: skip
 
 
