@@ -100,7 +100,7 @@ class Cluster:
             "--cores", "1", "--memory", "1500m", "--work-dir", str(self.folder / name), self.url,
         )  # fmt: skip
         self.workers.append(Worker(process, self.folder / name))
-        wait_until(lambda: self.alive() == len(self.workers), 60, f"{name} does not register, see {self.folder}")
+        wait_until(lambda: self.alive() == len(self.workers), 300, f"{name} does not register, see {self.folder}")
         return self.workers[-1]
 
     def alive(self) -> int:
