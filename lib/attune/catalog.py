@@ -10,9 +10,9 @@ import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from attune.errors import InputError, MissingError, nearest
+from attune.errors import InputError, MissingError, SettingsError
 from attune.schemas import TABLES
-from attune.tables import Replace, StagedTable, Tables, Version, has_delta_jars
+from attune.tables import Replace, StagedTable, Tables, Version, has_delta_jars, known
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -33,6 +33,15 @@ def open_tables(settings: "Config", spark: "SparkSession | None" = None) -> Tabl
             "elsewhere set catalog=null: the tables are then Delta folders in the workspace"
         )
     return CatalogTables(settings.workspace, settings.catalog, spark)
+
+
+def require_folders(settings: "Config", job: str) -> None:
+    """Raise SettingsError where tables lie under catalog names, for a job that works on the files of Delta folders."""
+    if settings.catalog is not None:
+        raise SettingsError(
+            f"setting catalog: {job} works on tables in the workspace's folders alone, not on those of {settings.catalog}: use "
+            "DELETE and VACUUM of Delta Lake there, or set catalog=null for the folders"
+        )
 
 
 def catalog_session(settings: "Config") -> "SparkSession | None":
@@ -56,9 +65,7 @@ class CatalogTables(Tables):
 
     def path(self, name: str) -> str:
         """Full name of a table. Raises InputError for a name that is no table of ours."""
-        if name not in TABLES:
-            raise InputError(f"{name} is not a table{nearest(name, TABLES)}")
-        return f"{self.catalog}.{name}"
+        return f"{self.catalog}.{known(name)}"
 
     def exists(self, name: str) -> bool:
         """Whether a table has been published."""
@@ -158,12 +165,12 @@ class CatalogTables(Tables):
 
         try:
             rows = self._select(self._published(name), version)
-            known = set(rows.columns)
+            there = set(rows.columns)
         except AnalysisException as error:
             if version is None:
                 raise
             raise InputError(f"table {self.path(name)} has no version {version} any more") from error
-        return rows.select([column for column in TABLES[name].names if column in known])
+        return rows.select([column for column in TABLES[name].names if column in there])
 
     def _select(self, name: str, version: int | None) -> "DataFrame":
         at = "" if version is None else f" VERSION AS OF {int(version)}"

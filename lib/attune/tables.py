@@ -84,6 +84,13 @@ class Version:
     run_id: str | None
 
 
+def known(name: str) -> str:
+    """The name of a table of ours. Raises InputError for any other."""
+    if name not in TABLES:
+        raise InputError(f"{name} is not a table{nearest(name, TABLES)}")
+    return name
+
+
 class Tables:
     """The tables of one workspace. Only staging, publishing and reading rows need a Spark session."""
 
@@ -104,9 +111,7 @@ class Tables:
 
     def path(self, name: str) -> str:
         """Where a table lies. Raises InputError for a name that is no table of ours."""
-        if name not in TABLES:
-            raise InputError(f"{name} is not a table{nearest(name, TABLES)}")
-        return f"{self.root}/{name}"
+        return f"{self.root}/{known(name)}"
 
     def exists(self, name: str) -> bool:
         """Whether a table has been published."""

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 import psutil
 import pyspark
 
-from faults.clean_process import kill_tree
+from faults.clean_process import StartedJob, kill_tree
 
 ROOT = Path(__file__).parents[2]
 SPARK_CLASS = Path(pyspark.__file__).parent / "bin" / "spark-class"
@@ -162,24 +162,15 @@ class Cluster:
 
 
 @dataclass(frozen=True)
-class Submitted:
+class Submitted(StartedJob):
     """A job on the cluster."""
 
-    process: psutil.Popen
     output: Path
     rest: str
 
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self.process.poll() is None
-
     def wait(self, timeout_seconds: float = 1800) -> int:
-        """Its exit status; a job that takes longer is killed, so that it does not outlive the test that fails for it."""
-        try:
-            return int(self.process.wait(timeout_seconds))
-        except psutil.TimeoutExpired:
-            kill_tree(self.process)
-            raise
+        """As of any job; on the cluster of two cores they take their time."""
+        return super().wait(timeout_seconds)
 
     def told(self) -> str:
         """What it wrote to standard output and standard error."""

@@ -159,3 +159,5 @@ def test_a_dry_run_tells_where_users_are_and_not_who(tmp_path: Path, capsys: pyt
     assert USER not in told
     assert forget.main(arguments) == 2
     assert "no user is given: set forget.users_file" in capsys.readouterr().err
+    assert forget.main([*arguments, "--set", f"forget.users=[{USER}]", "--set", "catalog=main.shop"]) == 2
+    assert "setting catalog: forget works on tables in the workspace's folders alone" in capsys.readouterr().err

@@ -120,3 +120,13 @@ def test_nothing_is_removed_from_a_workspace_that_is_not_there(
     assert vacuum.main([*settings(tmp_path / "ws"), "--dry-run"]) == 0
     assert "vacuum would remove nothing" in capsys.readouterr().out
     assert os.listdir(tmp_path) == ["shop.yaml"]
+
+
+def test_tables_of_a_catalog_are_refused_and_nothing_is_removed(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {file for file in workspace.rglob("*") if file.is_file()}
+    for words in (["--dry-run"], []):
+        assert vacuum.main([*settings(workspace, runs_days=1), "--set", "catalog=main.shop", *words]) == 2
+        assert "setting catalog: vacuum works on tables in the workspace's folders alone" in capsys.readouterr().err
+    assert all(file.exists() for file in kept)

@@ -18,7 +18,7 @@ from attune.models.store import ModelStore, read_card
 from attune.privacy.files import mend_files, remove_unfinished_training
 from attune.privacy.needles import Needles
 from attune.privacy.people import erased_versions, keep_out, read_ids, with_pseudonyms
-from attune.privacy.rows import People, erase_rows, find_reviews, found_by_partition, reviews_of
+from attune.privacy.rows import ByPartition, People, erase_rows, find_reviews, found_by_table, reviews_of
 from attune.privacy.search import Found, files_under, open_parquet, search_files, search_with_spark
 from attune.retention.versions import old_versions, remove_old_versions
 from attune.schemas import TABLES
@@ -42,7 +42,7 @@ class _Located:
     """Where users are: files that hold an id; rows erased and masked by table and partition."""
 
     files: list[Found]
-    rows: dict[str, dict[str | None, tuple[int, int]]]
+    rows: dict[str, ByPartition]
     rows_by_review: bool = False
     """Whether they wrote reviews, which other tables name."""
 
@@ -66,8 +66,7 @@ def forget_users(run: "Run") -> None:
     located = _locate(run, needles, workspace)
     people = People(needles, _reviews_of(run, needles, located.files))
     if people.reviews:
-        rows = {name: _found(run, name, people) for name in _linked_tables(run)}
-        located = replace(located, rows=located.rows | rows, rows_by_review=True)
+        located = replace(located, rows=located.rows | _rows_in(run, _linked_tables(run), people), rows_by_review=True)
     held = _to_rewrite(run, located, needles, workspace)
 
     latest = {name: run.tables.version(name) for name in held}
@@ -128,13 +127,12 @@ def workspace_files(settings: "Config") -> list[str]:
 
 def _locate(run: "Run", needles: Needles, workspace: Path) -> _Located:
     searched = search_with_spark(run.spark, workspace_files(run.settings), needles, str(workspace))
-    people = People(needles)
-    rows = {name: _found(run, name, people) for name in run.tables.names()}
+    rows = _rows_in(run, run.tables.names(), People(needles))
     return _Located([found for found in searched if found.places], rows)
 
 
-def _found(run: "Run", name: str, people: People) -> dict[str | None, tuple[int, int]]:
-    return found_by_partition(run.tables.read(name), name, people)
+def _rows_in(run: "Run", names: Iterable[str], people: People) -> dict[str, ByPartition]:
+    return found_by_table({name: run.tables.read(name) for name in names}, people)
 
 
 def _to_rewrite(run: "Run", located: _Located, needles: Needles, workspace: Path) -> set[str]:
@@ -166,9 +164,7 @@ def _reviews_of(run: "Run", needles: Needles, files: Iterable[Found]) -> frozens
     return frozenset(found | find_reviews(run.tables.read("reviews"), needles))
 
 
-def _erase_table(
-    run: "Run", name: str, found: dict[str | None, tuple[int, int]], people: People, holding: set[str]
-) -> dict[str, object]:
+def _erase_table(run: "Run", name: str, found: ByPartition, people: People, holding: set[str]) -> dict[str, object]:
     """Publish a table without users, and remove all that came before. ``holding``: files in which an id stands."""
     tables = run.tables
     erased, masked = (sum(counts[n] for counts in found.values()) for n in (0, 1))
@@ -254,8 +250,7 @@ def _prove(run: "Run", needles: Needles, workspace: Path) -> None:
     """Search all bytes of the workspace once more. Raises TraceLeftError where an id is found."""
     searched = search_with_spark(run.spark, workspace_files(run.settings), needles, str(workspace))
     holding = [found for found in searched if found.places]
-    people = People(needles)
-    left = {name: _found(run, name, people) for name in run.tables.names()}
+    left = _rows_in(run, run.tables.names(), People(needles))
     rows = [f"rows of table {name}" for name, found in left.items() if found]
     unread = [f"{found.path} ({found.unread})" for found in searched if found.unread]
     if unread:

@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attune.catalog import require_folders
 from attune.clean.forgotten import hash_id
 from attune.clean.pseudonyms import pseudonym, read_key
 from attune.config import Config
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def read_ids(settings: Config) -> frozenset[str]:
-    """The users to forget, as their ids stand in the source. Raises SettingsError where none is given."""
+    """The users to forget, as their ids stand in the source.
+
+    Raises SettingsError where none is given, and where the tables are not in the workspace.
+    """
+    require_folders(settings, "forget")
     ids = {user.strip() for user in settings.forget.users}
     if (file := settings.forget.users_file) is not None:
         try:

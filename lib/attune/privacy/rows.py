@@ -3,9 +3,9 @@
 Rows of these users go. Where others mention one of them, the id in the text is replaced and the row stays.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -97,15 +97,27 @@ def erase_rows(df: "DataFrame", people: People) -> "DataFrame":
     return df.mapInArrow(partial(_erase_batches, people), df.schema)
 
 
-def found_by_partition(df: "DataFrame", table: str, people: People) -> dict[str | None, tuple[int, int]]:
-    """Rows that ``erase`` would erase and mask, by value of the column that the table is partitioned by (None without)."""
+ByPartition = dict[str | None, tuple[int, int]]
+"""Rows erased and masked, by value of the column that a table is partitioned by (None without)."""
+
+
+def found_by_table(tables: "Mapping[str, DataFrame]", people: People) -> dict[str, ByPartition]:
+    """Rows of each table that ``erase`` would erase and mask, found in one pass over all of them."""
     from pyspark.sql import functions as F
 
-    by = TABLES[table].partition_by
-    marked = df.withColumn("_partition", F.col(by[0]).cast("string") if by else F.lit(None).cast("string"))
-    found = marked.mapInArrow(partial(_count_batches, people), _FOUND)
-    summed = found.groupBy("partition").agg(F.sum("erased").alias("erased"), F.sum("masked").alias("masked"))
-    return {row["partition"]: (row["erased"], row["masked"]) for row in summed.collect()}
+    counted = []
+    for name, df in tables.items():
+        by = TABLES[name].partition_by
+        marked = df.withColumn("_partition", F.col(by[0]).cast("string") if by else F.lit(None).cast("string"))
+        counted.append(
+            marked.mapInArrow(partial(_count_batches, people), _FOUND).select(F.lit(name).alias("table"), "*")
+        )
+    found: dict[str, ByPartition] = {name: {} for name in tables}
+    if counted:
+        sums = [F.sum(number).alias(number) for number in ("erased", "masked")]
+        for row in reduce(lambda a, b: a.unionByName(b), counted).groupBy("table", "partition").agg(*sums).collect():
+            found[row["table"]][row["partition"]] = (row["erased"], row["masked"])
+    return found
 
 
 def _erase_batches(people: People, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attune.catalog import require_folders
 from attune.columns import aligned
 from attune.config import Config
 from attune.models.store import ModelStore
@@ -49,7 +50,10 @@ def find_removals(settings: Config, now: float, running: str = "") -> list[Remov
 
     Args:
         running: id of the run that asks, whose folder stays.
+
+    Raises SettingsError where the tables are not in the workspace.
     """
+    require_folders(settings, "vacuum")
     workspace = Path(settings.workspace)
     return [*_rows(settings), *_versions(settings, now), *_runs(settings, workspace, now, running),
             *_models(settings), *_trainings(settings, workspace, now), *_left_overs(workspace, now)]  # fmt: skip
