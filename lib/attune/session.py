@@ -32,8 +32,14 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     """The running session, or a new one on ``MASTER`` (default: this machine, each task tried four times).
 
     What ``spark-submit`` was given wins over ``options``. Secrets among these, given as ``env:NAME``, are seen on no page of
-    Spark's, in no event log and on no command line. Raises MissingError where Java cannot be started, or PySpark is not there.
+    Spark's, in no event log and on no command line. Raises MissingError where Java cannot be started, PySpark is not there, or
+    sessions are of Spark Connect, which lacks what jobs call.
     """
+    if remote := os.environ.get("SPARK_REMOTE"):
+        raise MissingError(
+            f"SPARK_REMOTE is {remote.partition(';')[0]}: jobs cannot run through Spark Connect, only the functions of "
+            "attune.scoring; unset it, and give --master"
+        )
     try:
         from pyspark import SparkConf, SparkContext
         from pyspark.errors import PySparkRuntimeError
@@ -95,7 +101,7 @@ def _start_java_without_secrets(master: str, options: Mapping[str, object]) -> N
     from pyspark import SparkConf, SparkContext
 
     plain = {key: value for key, value in options.items() if not is_reference(value)}
-    if len(plain) == len(options) or "SPARK_REMOTE" in os.environ:
+    if len(plain) == len(options):
         return
     memory = {"spark.driver.memory": os.environ.get("SPARK_DRIVER_MEMORY", "3g")} if master.startswith("local") else {}
     conf = SparkConf().setAll([(key, str(value)) for key, value in {**_ALWAYS, **memory, **plain}.items()])
