@@ -1,14 +1,19 @@
-"""Write the README's tables of results and of costs from benchmarks/results/*.json.
+"""Write the tables of results and of costs in README.md and docs/ from benchmarks/results/*.json.
 
 Usage: python benchmarks/results_table.py
 """
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+ROOT = HERE.parent
+sys.path.insert(0, str(HERE))
+
+import sizing
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -192,19 +197,26 @@ def _read(name: str) -> dict[str, Any]:
     return result
 
 
-def with_tables(readme: str) -> str:
-    """The README with its tables replaced."""
-    for name, rendered in {
-        "results": f"{table(read_results())}\n{movielens()}",
-        "training": training(),
-        "costs": costs(),
-    }.items():
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"results": lambda: f"{table(read_results())}\n{movielens()}"},
+    "docs/models.md": {"training": training},
+    "docs/sizing.md": {"costs": costs, "sizing": lambda: "\n\n".join([sizing.table(LOAD), sizing.on_a_gpu(LOAD), ""])},
+}
+"""What is written between the marks of each page."""
+LOAD = sizing.Load()
+
+
+def with_tables(page: str, text: str) -> str:
+    """A page with its tables replaced."""
+    for name, render in TABLES[page].items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
-        before, _, rest = readme.partition(begin)
+        before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
-        readme = f"{before}{begin}\n{rendered}\n{end}{after}"
-    return readme
+        text = f"{before}{begin}\n{render()}\n{end}{after}"
+    return text
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for name in TABLES:
+        page = ROOT / name
+        page.write_text(with_tables(name, page.read_text(encoding="utf-8")), encoding="utf-8")

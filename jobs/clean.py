@@ -8,7 +8,7 @@ from attune.run import Run, job
 
 
 @job(
-    reads=("inputs.events", "inputs.reviews", "inputs.items", "inputs.users", "inputs.texts"),
+    reads=("inputs.events", "inputs.reviews", "inputs.items", "inputs.users", "inputs.texts", "forgotten"),
     writes=(
         "events",
         "impressions",
@@ -22,6 +22,7 @@ from attune.run import Run, job
         "quarantine",
         "quality_results",
     ),
+    settings=("inputs", "clean", "quality"),
 )
 def clean(run: Run) -> None:
     """Turn raw events, reviews, items, users and texts into typed tables; refused rows go to quarantine with reasons."""

@@ -7,7 +7,7 @@ from attune.recommend.tables import READS, read_inputs
 from attune.run import Run, job
 
 
-@job(reads=READS, writes=("evaluation",))
+@job(reads=READS, writes=("evaluation",), settings=("evaluate", "recommend", "split"))
 def evaluate(run: Run) -> None:
     """Measure the ranking on the held-out last period beside popularity, ALS and co-visits, with intervals."""
     if not run.has("events"):

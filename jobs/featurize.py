@@ -9,6 +9,7 @@ from attune.run import Run, job
 @job(
     reads=("events", "impressions", "item_history", "reviews", "review_sentiment"),
     writes=("user_features", "item_features", "user_item_features", "examples"),
+    settings=("split", "features"),
 )
 def featurize(run: Run) -> None:
     """Compute features as of each cut-off date, and labelled examples; with --since, features as of the end alone."""

@@ -6,7 +6,7 @@ from attune.run import Run, job
 from attune.training.tables import finetune_model
 
 
-@job(reads=("texts",), writes=("models/finetune",))
+@job(reads=("texts",), writes=("models/finetune",), settings=("train", "train.finetune"))
 def finetune(run: Run) -> None:
     """Fine-tune BERT with Horovod on the texts of a table: their labels, their words, or pairs of them."""
     finetune_model(run)

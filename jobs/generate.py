@@ -6,7 +6,7 @@ from attune.demo.generate import generate as demo
 from attune.run import Run, job
 
 
-@job(writes=("inputs.root",))
+@job(writes=("inputs.root",), settings=("generate",))
 def generate(run: Run) -> None:
     """Generate demo data: raw events, reviews, items, users and campaigns with the dirt of real logs."""
     demo(run.spark, run.settings, run.settings.inputs_root)

@@ -8,7 +8,7 @@ from attune.recommend.tables import READS, read_inputs
 from attune.run import Run, job
 
 
-@job(reads=READS, writes=("recommendations",))
+@job(reads=READS, writes=("recommendations",), settings=("recommend",))
 def recommend(run: Run) -> None:
     """Rank what to offer each user next, each row with its sources and reasons."""
     if not run.has("events"):

@@ -13,6 +13,7 @@ from attune.run import Run, job
         "segments", "recommendations", "evaluation",
     ),
     writes=("report.html",),
+    settings=("report",),
 )  # fmt: skip
 def report(run: Run) -> None:
     """Write one self-contained HTML page: data quality, funnel, sentiment, segments, recommendations, evaluation."""

@@ -28,6 +28,7 @@ from attune.scoring.tables import update_embeddings, update_item_images, update_
         "segments",
         "text_scores",
     ),
+    settings=("score",),
 )
 def score(run: Run) -> None:
     """Score every review, item and text, and derive item satisfaction, user vectors and segments."""

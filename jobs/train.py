@@ -2,7 +2,7 @@
 
 import sys
 
-from attune.recommend.tables import read_inputs
+from attune.recommend.tables import READS, read_inputs
 from attune.recommend.train import train_ranker
 from attune.run import Run, job
 from attune.scoring.tables import update_embeddings, update_item_images, update_sentiment
@@ -39,6 +39,17 @@ from attune.training.tables import (
         "item_images",
         "embeddings",
     ),
+    settings=(
+        "train",
+        "train.sentiment",
+        "train.text_match",
+        "train.cross_match",
+        "train.next_item",
+        "train.response",
+        "recommend",
+        "score",
+        "split",
+    ),
 )
 def train(run: Run) -> None:
     """Fine-tune BERT on reviews and on item texts with Horovod, then learn to rank what they and the log propose.
@@ -56,7 +67,8 @@ def train(run: Run) -> None:
     if not run.has("events"):
         run.skip("ranker", "there are no events")
         return
-    ranker = train_ranker(read_inputs(run), run.settings, run.models, run.run_id, run.log)
+    inputs = read_inputs(run)
+    ranker = train_ranker(inputs, run.settings, run.models, run.run_id, run.log, run.versions_read(*READS))
     run.metric("ranker", ranker.metrics)
     run.artefact("models/ranker", ranker.folder)
 

@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from pipeline_run import Ran
+
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -30,6 +32,14 @@ def spark() -> "Iterator[SparkSession]":
     )
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def ran(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) -> "Ran":
+    """What one run of the pipeline left behind, to be looked at and not changed."""
+    from pipeline_run import run_pipeline
+
+    return run_pipeline(spark, tmp_path_factory.mktemp("pipeline"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
-"""The console command: listing without Spark, dispatch, tables, dry runs, and the commands that the README shows."""
+"""The console command: listing without Spark, dispatch, tables, dry runs."""
 
 import re
-import shlex
 import subprocess
 import sys
 import time
@@ -180,33 +179,3 @@ def test_a_reader_who_has_seen_enough_is_no_error() -> None:
 
 def test_columns_align_by_what_the_eye_sees() -> None:
     assert aligned([("手机壳", 5, "x"), ("abc", 12345, "")]) == "  手机壳       5  x\n  abc     12,345"
-
-
-def readme_commands() -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    return [line.split("#")[0].strip() for line in lines if line.split("#")[0].strip()]
-
-
-@pytest.mark.parametrize("command", readme_commands())
-def test_commands_of_the_readme_work(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each job line is accepted as it stands, in a dry run; make targets exist."""
-    words = shlex.split(command.replace("FOLDER", str(ROOT)))
-    if words[0] == "make":
-        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-        return
-    assert words[0] in ("./spark-submit.sh", "attune"), f"nobody tests {command!r}"
-    if words[1:] == ["--help"]:
-        assert cli.main(words[1:]) == 0
-        return
-    while words[1].startswith("-"):
-        del words[1:3]
-    arguments = words[1:] if words[1] in ("tables", "doctor") else [*words[1:], "--dry-run"]
-    if words[1] == "doctor":
-        assert words[2:] == []
-        return
-    if words[1] == "why":
-        assert cli.main(words[1:]) in (0, 3), "3: there are no recommendations yet"
-        return
-    assert cli.main(arguments) == 0

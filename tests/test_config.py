@@ -42,8 +42,15 @@ def test_later_layers_win(tmp_path: Path) -> None:
         ("recommend.event_weights.klick=1", "'klick' is not an event type; did you mean 'click'?"),
         ("score.gpus_per_task=1.5", "setting score.gpus_per_task: 1.5 GPUs: give at most 1, or a whole number"),
         ("train.min_ranks=3", "setting train: min_ranks is 3, above num_ranks 2"),
+        (
+            "retention.rows_days.event=3",
+            "setting retention.rows_days: 'event' is not a table by day; did you mean 'events'?",
+        ),
+        ("forget.users=[16014]", "setting forget.users.0: input should be a valid string, not 16014"),
+        ("catalog=main", "setting catalog: give CATALOG.SCHEMA, such as main.shop, not 'main'"),
+        ("catalog=main.shop.x", "setting catalog: give CATALOG.SCHEMA, such as main.shop, not 'main.shop.x'"),
         ("seed", "--set seed: write it as key=value, such as --set seed=3"),
-        ("seed=[1", "--set seed=[1: not valid YAML"),
+        ("seed=[1", "--set seed: not valid YAML in line 1, column 3"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_mend(override: str, told: str) -> None:
@@ -66,6 +73,11 @@ def test_every_file_in_conf_is_valid() -> None:
 
 def test_spark_options_keep_their_dots() -> None:
     assert config.load([], ["spark.spark.ui.enabled=false"]).spark["spark.ui.enabled"] is False
+
+
+def test_fingerprint_tells_nothing_of_users_to_forget() -> None:
+    """Who has it and a list of ids could try them."""
+    assert config.load(["demo"], ["forget.users=[u1]"]).fingerprint() == config.load(["demo"]).fingerprint()
 
 
 def test_fingerprint_tells_settings_apart() -> None:

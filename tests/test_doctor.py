@@ -46,6 +46,7 @@ def test_a_sound_machine_has_no_findings() -> None:
         (replace(SOUND, java="11.0.2"), "Java 11.0.2", "openjdk-17-jre-headless"),
         (replace(SOUND, java="1.8.0_392"), "Java 1.8.0_392", "JAVA_HOME"),
         (replace(SOUND, python="3.12.1"), "Python 3.12.1", "python3.11-venv"),
+        (replace(with_packages(pyspark="3.5.9"), java="21.0.2"), "Java 21.0.2", "openjdk-17-jre-headless"),
         (replace(with_packages(deltalake=None), databricks="15.4"), "not installed: deltalake", "the wheel of attune"),
     ],
 )
@@ -66,7 +67,7 @@ def test_a_conflict_is_a_problem_with_its_mend(facts: Facts, what: str, mend: st
         (replace(SOUND, gpus=("NVIDIA H200",), torch_cuda="13.0"), "without NCCL"),
         (replace(SOUND, memory_gib=3.7), "3.7 GiB of memory"),
         (replace(SOUND, spark_home="/opt/spark"), "/opt/spark"),
-        (with_packages(pyspark="3.4.4"), "Spark 3.4.4 is none that attune is tested on (4.0)"),
+        (with_packages(pyspark="3.4.4"), "Spark 3.4.4 is none that attune is tested on (3.5, 4.0, 4.1)"),
         (
             replace(SOUND, spark_remote="sc://cluster:443/;token=key"),
             "Spark Connect (SPARK_REMOTE is sc://cluster:443)",
@@ -98,12 +99,16 @@ def test_it_says_which_lane_a_platform_is_in(facts: Facts, line: str) -> None:
     assert f"lane                 {line}\n" in render(facts, [])
 
 
-def test_the_java_of_spark_3_is_another() -> None:
-    """Databricks 15.4 has Java 8, which Spark 4 does not run on; Spark 3.5 does not know Java 21."""
-    runtime = replace(with_packages(pyspark="3.5.2"), databricks="15.4", java="1.8.0_412")
-    assert not any("Java" in finding.what for finding in diagnose(runtime))
-    (problem,) = (finding for finding in diagnose(replace(runtime, java="21.0.2")) if finding.problem)
-    assert "Java 21.0.2, where Spark needs 8 or 11 or 17" in problem.what
+@pytest.mark.parametrize(
+    "facts",
+    [
+        with_packages(pyspark="3.5.9"),
+        replace(with_packages(pyspark="3.5.2"), databricks="15.4", java="1.8.0_412"),
+        replace(SOUND, databricks="17.3"),
+    ],
+)
+def test_other_lanes_are_sound_too(facts: Facts) -> None:
+    assert diagnose(facts) == []
 
 
 def test_no_token_is_told() -> None:

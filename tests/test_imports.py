@@ -30,17 +30,19 @@ LAYERS = (
         "redaction",
         "secrets",
         "staging",
+        "logs",
+        "nested",
     },
     {"config"},
-    {"session", "tables", "quality", "models", "inputs"},
-    {"run", "dry_run"},
+    {"catalog", "session", "shared_folder", "tables", "quality", "models", "inputs", "alerts"},
+    {"run", "run_metrics", "dry_run"},
     {"*"},
     {"doctor"},
     {"jobs"},
     {"cli"},
     {"__main__"},
 )
-DRIVER_ONLY = {"deltalake", "jinja2", "mlflow", "pydantic", "tensorboard"}
+DRIVER_ONLY = {"deltalake", "jinja2", "matplotlib", "mlflow", "pydantic", "tensorboard"}
 RUNS_ON_EXECUTORS = {"pandas_udf", "mapInPandas", "applyInPandas", "mapInArrow", "applyInArrow", "foreachPartition"}
 
 

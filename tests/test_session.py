@@ -1,68 +1,50 @@
-"""Sessions of Spark Connect, as far as no Spark is needed: what cannot be is said before any work is done."""
+"""Secrets among Spark's options reach no command line, and Spark is told which options to show nobody."""
 
-import socket
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+import re
 
 import pytest
+from pyspark import SparkConf, SparkContext
 
-from attune import config
-from attune.errors import MissingError, SettingsError
-from attune.run import start
-from attune.session import check_ml, get_session, is_connect, is_elsewhere
-from attune.training.launch import check_launcher
+from attune import session
+from attune.secrets import hide
 
-
-def connect_session(version: str = "4.0.5") -> Any:
-    """What passes for a session, or a frame, of Spark Connect."""
-    session = type("SparkSession", (SimpleNamespace,), {"__module__": "pyspark.sql.connect.session"})(version=version)
-    session.sparkSession = session
-    return session
+OPTIONS = {
+    "spark.hadoop.fs.s3a.secret.key": "env:S3_SECRET",
+    "spark.hadoop.fs.s3a.encryption.context": "env:S3_CONTEXT",
+    "spark.jars.packages": "org.example:reader:1",
+    "spark.ui.enabled": False,
+}
 
 
-def test_a_server_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # bound and not listening: it refuses whoever comes
-        port = taken.getsockname()[1]
-        monkeypatch.setenv("SPARK_REMOTE", f"sc://127.0.0.1:{port}/;token=secret")
-        with pytest.raises(MissingError, match=f"SPARK_REMOTE is sc://127.0.0.1:{port}, but no server") as raised:
-            get_session("test")
-    assert "secret" not in str(raised.value)
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[SparkConf]:
+    """Options with which a JVM would have been started."""
+    found: list[SparkConf] = []
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    monkeypatch.setattr(SparkContext, "_jvm", None)  # a conf is then a plain mapping
+    monkeypatch.setattr(SparkContext, "_ensure_initialized", lambda *_, conf=None: found.append(conf))
+    return found
 
 
-@pytest.mark.parametrize("launcher", ["horovod", "torch"])
-def test_ranks_in_task_slots_need_a_classic_session(launcher: str) -> None:
-    with pytest.raises(
-        SettingsError, match=f"train.launcher is {launcher}.*set train.launcher to single or horovodrun"
-    ):
-        check_launcher(connect_session(), launcher)
+def test_java_is_started_without_the_secrets(started: list[SparkConf]) -> None:
+    session._start_java_without_secrets("local[2]", OPTIONS)
+    (conf,) = started
+    told = dict(conf.getAll())
+    assert told["spark.jars.packages"] == "org.example:reader:1"
+    assert told["spark.master"] == "local[2]"
+    assert told["spark.driver.memory"]
+    assert not any("s3a" in name for name in told)
 
 
-def test_other_launchers_and_sessions_are_fine() -> None:
-    for launcher in ("single", "horovodrun"):
-        check_launcher(connect_session(), launcher)
-    check_launcher(SimpleNamespace(version="4.0.5"), "horovod")  # type: ignore[arg-type]
+def test_java_is_left_to_pyspark_where_there_are_none(started: list[SparkConf]) -> None:
+    session._start_java_without_secrets("local[2]", {"spark.ui.enabled": False})
+    assert started == []
 
 
-def test_machine_learning_came_to_spark_connect_with_spark_4() -> None:
-    check_ml(connect_session())
-    with pytest.raises(MissingError, match=r"Spark Connect of Spark 3\.5\.9"):
-        check_ml(connect_session("3.5.9"))
-
-
-def test_a_server_elsewhere_needs_paths_that_it_finds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Its working folder is another: a relative workspace would be written there, and committed here."""
-    session = connect_session()
-    monkeypatch.setattr("attune.session.get_session", lambda name, options: session)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SPARK_REMOTE", "sc://cluster:15002")
-    assert is_connect(session)
-    assert is_elsewhere(session)
-    with pytest.raises(SettingsError, match="workspace is shop, and Spark Connect's server"):
-        start("clean", config.load(["demo"], ["workspace=shop"])).spark  # noqa: B018 - the session is made
-    with pytest.raises(SettingsError, match=r"inputs\.root is raw"):
-        start("clean", config.load(["demo"], [f"workspace={tmp_path}/a", "inputs.root=raw"])).spark  # noqa: B018
-    assert start("clean", config.load(["demo"], [f"workspace={tmp_path}/b"])).spark is session
-    monkeypatch.setenv("SPARK_REMOTE", "local[2]")
-    assert start("clean", config.load(["demo"], ["workspace=shop"])).spark is session
+def test_options_given_by_reference_are_shown_nobody(started: list[SparkConf]) -> None:
+    given = SparkConf().set("spark.hadoop.fs.azure.account.key.lake", "QUtJQS1naXZlbg").set("spark.x", "QUtJQS1wbGFpbg")
+    pattern = session._redaction(given, OPTIONS)["spark.redaction.regex"]
+    shown = [name for name in (*OPTIONS, "spark.my.password") if not re.search(pattern, name)]
+    assert shown == ["spark.jars.packages", "spark.ui.enabled"]
+    assert re.search(pattern, "fs.s3a.encryption.context"), "as Hadoop calls it"
+    assert hide("QUtJQS1naXZlbg QUtJQS1wbGFpbg") == "<secret> QUtJQS1wbGFpbg", "what spark-submit was given is known"

@@ -135,6 +135,8 @@ def prepared(tmp_path: Path) -> Path:
     """A checkout whose environment counts as made; its spark-submit prints what it is given."""
     checkout = copy_of_checkout(tmp_path / "attune")
     (checkout / "tools" / "setup.sh").write_text("#!/bin/sh\n")
+    told = "import sys; print('packed', sys.argv[1], 'into', sys.argv[2], file=sys.stderr)"
+    (checkout / "tools" / "pack_environment.py").write_text(told)
     binaries = checkout / ".venv" / "bin"
     binaries.mkdir(parents=True)
     (binaries / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -167,6 +169,69 @@ def test_master_and_python_of_a_cluster_are_kept(prepared: Path) -> None:
     assert f"{prepared}/.venv/attune.zip,more.zip" in words
     assert "PYSPARK_PYTHON=./env/bin/python" in words
     assert not any(word.startswith("SPARK_LOCAL_IP") for word in words)
+
+
+def test_the_environment_goes_along_to_a_cluster(prepared: Path) -> None:
+    """Nodes have nothing of it, and the driver's paths mean nothing there."""
+    done = submit(prepared, "--archives", "more.zip#more", "clean", MASTER="spark://host:7077")
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.splitlines()
+    archive = prepared / ".venv" / "environment.tar.gz"
+    assert words[words.index("--archives") + 1] == f"{archive}#environment,more.zip#more"
+    assert "PYSPARK_PYTHON=./environment/bin/python" in words
+    assert f"PYSPARK_DRIVER_PYTHON={prepared}/.venv/bin/python" in words
+    assert f"spark.pyspark.driver.python={prepared}/.venv/bin/python" in words
+    assert f"packed {prepared}/.venv into {archive}" in done.stderr
+
+
+def test_nothing_is_packed_for_this_machine_or_for_nodes_that_have_it(prepared: Path) -> None:
+    given = [["--conf", "spark.pyspark.python=/opt/env/bin/python", "--master", "yarn"], ["--master", "local[2]"]]
+    for options in given:
+        done = submit(prepared, *options, "clean")
+        assert "packed" not in done.stderr
+        assert "--archives" not in done.stdout.splitlines()
+    done = submit(prepared, *given[0], "clean")
+    assert "PYSPARK_PYTHON=/opt/env/bin/python" in done.stdout.splitlines()
+
+
+def test_a_driver_on_a_node_has_the_same_python_as_executors(prepared: Path) -> None:
+    done = submit(prepared, "--master=yarn", "--deploy-mode=cluster", "clean")
+    words = done.stdout.splitlines()
+    assert words[words.index("--deploy-mode") + 1] == "cluster"
+    python = "./environment/bin/python"
+    of_node = ("spark.pyspark.python", "spark.pyspark.driver.python", "spark.yarn.appMasterEnv.PYSPARK_DRIVER_PYTHON")
+    assert {f"{name}={python}" for name in (*of_node, "PYSPARK_PYTHON")} <= set(words)
+    # Here spark-submit finds its own Spark with it.
+    assert f"PYSPARK_DRIVER_PYTHON={prepared}/.venv/bin/python" in words
+
+
+def test_a_properties_file_says_where_to_run(prepared: Path) -> None:
+    """Else this script's own master and memory would win over it."""
+    file = prepared.parent / "cluster.conf"
+    file.write_text("spark.master yarn\nspark.driver.memory=7g \n#spark.archives no.zip\nspark.archives: a.zip#a\n")
+    words = submit(prepared, "--properties-file", str(file), "clean").stdout.splitlines()
+    assert words[:4] == ["--master", "yarn", "--driver-memory", "7g"]
+    assert words[words.index("--archives") + 1].endswith("#environment,a.zip#a")
+    assert words[words.index("--properties-file") + 1] == str(file)
+    over = submit(prepared, "--properties-file", str(file), "--conf", "spark.driver.memory=2g", "clean", MASTER="local")
+    assert over.stdout.splitlines()[:4] == ["--master", "local", "--driver-memory", "2g"]
+
+
+@pytest.mark.parametrize(
+    ("options", "mend"),
+    [
+        (["--master", "spark://host:7077", "--deploy-mode", "cluster"], "leave out --deploy-mode cluster"),
+        (["--master", "spark://host:7077", "--conf", "spark.submit.deployMode=cluster"], "leave out --deploy-mode"),
+        (["--master", "k8s://https://host", "--deploy-mode", "cluster"], "spark.kubernetes.file.upload.path=s3a://"),
+        (["--deploy-mode", "cluster"], "give --master"),
+        (["--properties-file", "no-such.conf"], "conf/cluster"),
+    ],
+)
+def test_what_a_cluster_cannot_run_is_said_up_front(prepared: Path, options: list[str], mend: str) -> None:
+    (prepared / "tools" / "setup.sh").write_text("#!/bin/sh\nexit 9\n")  # comes later
+    refused = submit(prepared, *options, "clean")
+    assert refused.returncode == 2
+    assert mend in refused.stderr
 
 
 def test_through_spark_connect_a_job_is_a_plain_process(prepared: Path) -> None:

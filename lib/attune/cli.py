@@ -19,6 +19,9 @@ _USAGE = """\
 usage: ./spark-submit.sh [spark-submit options] JOB [--config FILE]... [--set KEY=VALUE]... [--as-of DATE] [--dry-run]
        attune JOB ...                     the same, where the package is installed
 
+On a cluster (--master, or --properties-file conf/cluster/yarn.conf) the packages go along; where the nodes have them,
+set PYSPARK_PYTHON to the Python there. docs/cluster.md tells more.
+
 {jobs}
 
 JOB --help tells more. Settings files in conf/ go by their names, such as --config online_retail; default: demo."""
@@ -52,6 +55,12 @@ def main(argv: list[str] | None = None) -> int:
         return _help(name)
     job = getattr(importlib.import_module(f"attune.jobs.{name}"), name)
     return int(job.main(rest))
+
+
+def run() -> None:
+    """The console command. Ends with SystemExit where the status is not 0: a Databricks wheel task ignores what is returned."""
+    if status := main():
+        sys.exit(status)
 
 
 def jobs() -> dict[str, str]:
@@ -109,11 +118,12 @@ def _tables(argv: list[str]) -> int:
     given = parser.parse_args(argv)
 
     from attune import config
-    from attune.tables import Tables
+    from attune.catalog import catalog_session, open_tables
 
-    tables = Tables(config.load(given.config or ["demo"], given.set).workspace)
+    settings = config.load(given.config or ["demo"], given.set)
+    tables = open_tables(settings, catalog_session(settings))
     if given.path:
-        print(tables.path(given.table) if given.table else tables.root)
+        print(tables.path(given.table) if given.table else tables.place)
         return 0
     if given.table:
         versions = tables.history(given.table)
@@ -123,10 +133,10 @@ def _tables(argv: list[str]) -> int:
         return 0
     names = tables.names()
     if not names:
-        print(f"no tables in {tables.root} yet; the pipeline or a job writes them")
+        print(f"no tables in {tables.place} yet; the pipeline or a job writes them")
         return 0
     latest = [(name, tables.history(name)[0]) for name in names]
-    print(f"tables in {tables.root}")
+    print(f"tables in {tables.place}")
     print(
         aligned([("table", "version", "rows", "time (UTC)"), *((n, v.version, v.rows, v.timestamp) for n, v in latest)])
     )

@@ -23,15 +23,13 @@ from pydantic import (
 
 from attune.errors import SettingsError, nearest
 from attune.schemas import EVENT_TYPES, TABLES
-from attune.secrets import REFERENCE
+from attune.secrets import REFERENCE, found_in, is_reference, looks_like_key, names_secret
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 INPUT_NAMES = ("events", "reviews", "items", "users", "texts")
-_SECRET = re.compile("password|passwd|secret|token|credential", re.IGNORECASE)
-"""Names of options whose values settings may not hold."""
 _FILE_FORMATS = ("json", "csv", "parquet", "orc", "text", "avro")
 _NUMBERS = ("int", "bigint", "double")
 _EXTRA_INPUT_COLUMNS = {"events": {"price", "propensity"}}
@@ -563,16 +561,6 @@ class Sink(Settings):
     mode: Literal["overwrite", "append"] = "overwrite"
     options: dict[str, str] = {}
 
-    @field_validator("options")
-    @classmethod
-    def _no_secrets(cls, options: dict[str, str]) -> dict[str, str]:
-        for name, value in options.items():
-            if _SECRET.search(name if "=" not in value else f"{name} {value}") and not re.match(REFERENCE, value):
-                raise ValueError(
-                    f"{name} holds a secret: give env:NAME or secret:SCOPE/NAME, which is read when it is used"
-                )
-        return options
-
     @model_validator(mode="after")
     def _has_place(self) -> "Sink":
         needed = ("url", "dbtable") if self.format == "jdbc" else ()
@@ -636,10 +624,37 @@ class Report(Settings):
     num_sample_users: Count
 
 
+class Forget(Settings):
+    users: list[Annotated[str, Field(pattern=r"\S")]]
+    users_file: str | None
+
+
+class Retention(Settings):
+    versions_days: Annotated[float, Field(ge=0)]
+    rows_days: dict[str, Count]
+    runs_days: Positive | None
+    models: Annotated[int, Field(ge=0)]
+
+    @field_validator("rows_days")
+    @classmethod
+    def _by_day(cls, tables: dict[str, int]) -> dict[str, int]:
+        daily = [name for name, table in TABLES.items() if set(table.partition_by) & {"ds", "as_of"}]
+        for name in tables:
+            if name not in daily:
+                raise ValueError(f"{name!r} is not a table by day{nearest(name, daily)}")
+        return tables
+
+
+class OnFailure(Settings):
+    command: Annotated[str, Field(min_length=1)] | Annotated[list[str], Field(min_length=1)] | None
+    webhook: Annotated[str, Field(pattern=f"{REFERENCE}|^https://")] | None
+
+
 class Config(Settings):
     """All settings of a run."""
 
     workspace: str
+    catalog: str | None
     seed: int
     since: dt.date | None
     as_of: dt.date
@@ -654,7 +669,17 @@ class Config(Settings):
     recommend: Recommend
     evaluate: Evaluate
     report: Report
+    forget: Forget
+    retention: Retention
+    on_failure: OnFailure
     spark: dict[str, str | int | float | bool]
+
+    @field_validator("catalog")
+    @classmethod
+    def _of_two_parts(cls, catalog: str | None) -> str | None:
+        if catalog is not None and not re.fullmatch(r"[\w-]+\.[\w-]+", catalog):
+            raise ValueError("give CATALOG.SCHEMA, such as main.shop")
+        return catalog
 
     @property
     def inputs_root(self) -> str:
@@ -687,8 +712,8 @@ class Config(Settings):
         return [*starts, self.test_start, self.as_of]
 
     def fingerprint(self) -> str:
-        """Hash of all settings, to tell whether two runs had the same."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        """Hash of all settings, to tell whether two runs had the same; without the users to forget, who could be tried."""
+        return hashlib.sha256(self.model_dump_json(exclude={"forget"}).encode()).hexdigest()[:16]
 
 
 def conf_names() -> list[str]:
@@ -710,8 +735,9 @@ def load(
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
-            raise SettingsError(f"--set {override}: write it as key=value, such as --set seed=3")
-        layer: Any = _yaml(value, f"--set {override}")
+            shown = "..." if found_in(override) else override
+            raise SettingsError(f"--set {shown}: write it as key=value, such as --set seed=3")
+        layer: Any = _yaml(value, f"--set {key}")
         for part in reversed(key.split(".") if not key.startswith("spark.spark.") else ["spark", key[6:]]):
             layer = {part: layer}
         _merge(layered, layer)
@@ -720,6 +746,7 @@ def load(
     if since is not None:
         layered["since"] = since
     layered["as_of"] = layered["as_of"] or dt.datetime.now(dt.UTC).date()
+    _refuse_secrets(layered)
     try:
         return Config.model_validate(layered)
     except ValidationError as error:
@@ -755,7 +782,48 @@ def _yaml(text: str, name: str) -> Any:
     try:
         return yaml.load(text, _Loader)
     except yaml.YAMLError as error:
-        raise SettingsError(f"{name}: not valid YAML: {' '.join(str(error).split())}") from None
+        # Its own text quotes the lines around, which may hold anything.
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or type(error).__name__
+        place = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = re.sub("(alias|anchor|tag) '.*'", r"\1", problem)
+        raise SettingsError(f"{name}: not valid YAML{place}: {problem}") from None
+
+
+_HOW_REFERRED = "give env:NAME or secret:SCOPE/NAME, which is read when it is used"
+
+
+def _refuse_secrets(value: Any, at: tuple[str, ...] = ()) -> None:
+    """Raise SettingsError for what looks like a secret: it names the setting and the mend, and never the value."""
+    if at == ("on_failure", "command"):
+        if found_in(" ".join(map(str, value)) if isinstance(value, list) else str(value)):
+            raise SettingsError("setting on_failure.command holds a secret: have it read an environment variable")
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_secrets(inner, (*at, str(key)))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            _refuse_secrets(inner, (*at, str(number)))
+    elif value is not None and _holds_secret(str(value), at):
+        how = _HOW_REFERRED if _may_refer(at) else "take it out; options and spark settings take env:NAME in its place"
+        raise SettingsError(f"setting {'.'.join(at)} holds a secret: {how}")
+
+
+def _holds_secret(value: str, at: tuple[str, ...]) -> bool:
+    if at == ("clean", "pseudonym_key"):
+        return not is_reference(value)
+    if at == ("on_failure", "webhook"):
+        return not is_reference(value) and (found_in(value) or looks_like_key(value))
+    if _may_refer(at):
+        return found_in(value, at[-1])
+    if at == ("recommend", "offer") or (at[0] == "inputs" and at[2:3] in (("columns",), ("refuse",))):
+        return False  # SQL may well take an address to pieces
+    return "://" in value and found_in(value)
+
+
+def _may_refer(at: tuple[str, ...]) -> bool:
+    """Whether a setting takes a reference to a secret."""
+    named = at[:1] == ("spark",) or at in (("clean", "pseudonym_key"), ("on_failure", "webhook"))
+    return named or (at[0] in ("inputs", "recommend") and "options" in at[2:-1])
 
 
 def _merge(base: dict[str, Any], layer: Mapping[str, Any]) -> None:
@@ -773,8 +841,13 @@ def _explain(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         return f"unknown setting {key}{nearest(location[-1], _known_keys(location[:-1]))}"
     message = error["msg"].removeprefix("Value error, ")
-    seen = "" if isinstance(error["input"], dict | list) else f", not {error['input']!r}"
+    told = not isinstance(error["input"], dict | list) and not _may_hold_secret(location, str(error["input"]))
+    seen = f", not {error['input']!r}" if told else ""
     return f"setting {key}: {message[0].lower() + message[1:]}{seen}"
+
+
+def _may_hold_secret(location: list[str], value: str) -> bool:
+    return names_secret(location[-1]) or location[0] == "on_failure" or found_in(value)
 
 
 def _known_keys(location: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attune.catalog import CatalogTables, open_tables
 from attune.columns import aligned
 from attune.config import Config
 from attune.schemas import TABLES
@@ -14,10 +15,12 @@ from attune.tables import Tables
 if TYPE_CHECKING:
     from attune.run import Job
 
+_LATER = "looked up when the job runs"
+
 
 def describe(job: "Job", settings: Config) -> str:
     """Lines that say where each thing a job reads lies and what is there, and where it would write."""
-    tables = Tables(settings.workspace)
+    tables = open_tables(settings)
     reads = [(name, *_read(name, settings, tables)) for name in job.reads]
     writes = [(name, *_write(name, settings, tables)) for name in job.writes]
     parts = [
@@ -45,6 +48,8 @@ def _write(name: str, settings: Config, tables: Tables) -> tuple[str, str]:
     if name.startswith("inputs."):
         return _input(name.removeprefix("inputs."), settings)
     if name in TABLES:
+        if isinstance(tables, CatalogTables):
+            return tables.path(name), _LATER
         current = _table(name, tables)
         return tables.path(name), f"now {current}" if current else "new"
     folder = f"{settings.workspace}/{name}"
@@ -61,11 +66,11 @@ def _input(name: str, settings: Config) -> tuple[str, str]:
         return "not declared", ""
     source = settings.inputs.declared()[name]
     if source.table is not None:
-        return f"table {source.table}", "looked up when the job runs"
+        return f"table {source.table}", _LATER
     paths = resolve_paths(settings, source)
     shown = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     if any("://" in path for path in paths):
-        return shown, "looked up when the job runs"
+        return shown, _LATER
     found = [_files(path) for path in paths]
     missing = [path for path, files in zip(paths, found, strict=True) if files is None]
     if missing:
@@ -75,6 +80,8 @@ def _input(name: str, settings: Config) -> tuple[str, str]:
 
 
 def _table(name: str, tables: Tables) -> str | None:
+    if isinstance(tables, CatalogTables):
+        return _LATER
     if not tables.exists(name):
         return None
     version = tables.version(name)

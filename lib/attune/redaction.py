@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from attune.secrets import hide, hide_within
+
 Check = Literal["card", "iban", "not_isbn"]
 
 _ESCAPED = r"(?<=\\[bfnrt])"
@@ -153,16 +155,23 @@ def redact_text(text: str) -> str:
     return text if found == plain else found
 
 
+def safe_text(text: str) -> str:
+    """A text that may be told anywhere: without personal data, and without the secrets that this process has read."""
+    return redact_text(hide(text))
+
+
 class Redacting(logging.Filter):
-    """Filter of a logger or handler that redacts each message, its traceback included."""
+    """Filter of a logger or handler that takes personal data and secrets out of each message, its traceback included."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record; it is never left out."""
-        record.msg, record.args = redact_text(record.getMessage()), None
+        record.msg, record.args = safe_text(record.getMessage()), None
+        if fields := getattr(record, "fields", None):
+            record.fields = hide_within(fields)
         if record.exc_info and not record.exc_text:
             record.exc_text = logging.Formatter().formatException(record.exc_info)
         if record.exc_text:
-            record.exc_text = redact_text(record.exc_text)
+            record.exc_text = safe_text(record.exc_text)
         return True
 
 

@@ -8,19 +8,21 @@ import sys
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from attune import config
+from attune import alerts, config, run_metrics
+from attune.catalog import open_tables
 from attune.disk import explain_full_disk, is_full_disk
 from attune.errors import AttuneError, SettingsError
+from attune.logs import log_fields, log_to, unless_full
 from attune.models.store import ModelStore
-from attune.redaction import Redacting, redact_text
+from attune.redaction import safe_text
 from attune.schemas import TABLES
+from attune.secrets import found_in, hide_within, register_references
 from attune.tables import Replace, StagedTable, Tables
 
 if TYPE_CHECKING:
@@ -43,16 +45,18 @@ class Run:
     def spark(self) -> "SparkSession":
         """The Spark session, started at first use."""
         from attune.session import get_session, is_elsewhere
+        from attune.shared_folder import check_shared
 
         spark = get_session(f"attune {self.job}", self.settings.spark)
         if is_elsewhere(spark):
             _check_absolute({"workspace": self.settings.workspace, "inputs.root": self.settings.inputs_root})
+        check_shared(spark, self.settings.workspace)
         return spark
 
     @cached_property
     def tables(self) -> Tables:
         """Tables of the workspace."""
-        return Tables(self.settings.workspace, self.spark)
+        return open_tables(self.settings, self.spark)
 
     @property
     def folder(self) -> Path:
@@ -168,7 +172,7 @@ class Run:
         """Write the summary as it stands, in one step."""
         file = self.folder / "summary.json"
         draft = file.with_suffix(".tmp")
-        text = json.dumps(self.summary, indent=2, default=str, ensure_ascii=False)
+        text = json.dumps(hide_within(self.summary), indent=2, ensure_ascii=False)
         try:
             draft.write_text(text + "\n", encoding="utf-8")
         except OSError:
@@ -178,12 +182,12 @@ class Run:
 
     def log(self, message: str, **fields: object) -> None:
         """Write a line to the terminal and the run's log."""
-        _log.info(message, extra={"fields": {"job": self.job, **fields}})
+        _log.info(message, extra={"fields": fields})
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job: its name, what it reads and writes, and its body. ``main`` is its command line."""
+    """A job: its name, what it reads and writes, its sections of the settings, and its body. ``main`` is its command line."""
 
     name: str
     help: str
@@ -191,6 +195,9 @@ class Job:
     writes: tuple[str, ...]
     body: Callable[[Run], None]
     options: Mapping[str, str] = field(default_factory=dict)
+    settings: tuple[str, ...] = ()  # of a section that is named along with parts of it: those parts alone
+    plan: Callable[[config.Config], str] | None = None
+    """What ``--dry-run`` tells, where it is more than what is read and written."""
 
     def main(self, argv: list[str] | None = None) -> int:
         """Run from the command line; returns the exit status and prints the path of the summary last."""
@@ -205,12 +212,16 @@ class Job:
         if given["dry_run"]:
             from attune.dry_run import describe
 
-            print(describe(self, settings))
+            try:
+                print(describe(self, settings) if self.plan is None else self.plan(settings))
+            except AttuneError as error:
+                print(f"attune {self.name}: error: {error}", file=sys.stderr)
+                return error.exit_status
             return 0
         return execute(self, settings, {name: given[name] for name in self.options})
 
     def _parser(self) -> argparse.ArgumentParser:
-        parser = argparse.ArgumentParser(prog=f"attune {self.name}", description=self.help)
+        parser = _Parser(prog=f"attune {self.name}", description=self.help)
         parser.add_argument(
             "--config", action="append", metavar="FILE", help="settings file, or a name in conf/ (default: demo)"
         )
@@ -227,50 +238,72 @@ class Job:
         return parser
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Wrong usage; words that may hold a secret are not repeated."""
+        super().error(message.partition(":")[0] if found_in(message) else message)
+
+
 def job(
-    *, reads: tuple[str, ...] = (), writes: tuple[str, ...] = (), options: Mapping[str, str] | None = None
+    *,
+    reads: tuple[str, ...] = (),
+    writes: tuple[str, ...] = (),
+    options: Mapping[str, str] | None = None,
+    settings: tuple[str, ...] = (),
+    plan: Callable[[config.Config], str] | None = None,
 ) -> Callable[[Callable[[Run], None]], Job]:
     """Turn a function of a run into a job named like it; its docstring is the job's help."""
 
     def wrap(body: Callable[[Run], None]) -> Job:
-        return Job(body.__name__, (body.__doc__ or "").strip(), reads, writes, body, options or {})
+        return Job(body.__name__, (body.__doc__ or "").strip(), reads, writes, body, options or {}, settings, plan)
 
     return wrap
 
 
-def start(name: str, settings: config.Config, options: Mapping[str, bool] | None = None) -> Run:
-    """A run with a new id, sortable by time, and its folder."""
-    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
-    run = Run(name, settings, f"{stamp}-{name}-{uuid.uuid4().hex[:6]}", options or {})
+def start(
+    name: str, settings: config.Config, options: Mapping[str, bool] | None = None, pipeline: Run | None = None
+) -> Run:
+    """A run with a new id, sortable by time, and its folder; of a pipeline, where it is a step of one."""
+    now = dt.datetime.now(dt.UTC)
+    run = Run(name, settings, f"{now:%Y%m%dT%H%M%S}-{name}-{uuid.uuid4().hex[:6]}", options or {})
     run.folder.mkdir(parents=True)
     run.summary.update(
-        job=name, run_id=run.run_id, status="running", as_of=str(settings.as_of), settings=settings.fingerprint(),
+        job=name, run_id=run.run_id, pipeline_run_id=pipeline and pipeline.run_id,
+        started=now.isoformat(timespec="seconds"), status="running", as_of=str(settings.as_of), settings=settings.fingerprint(),
         inputs={}, outputs={}, metrics={}, artefacts={}, skipped={},
     )  # fmt: skip
     return run
 
 
 def execute(work: Job, settings: config.Config, options: Mapping[str, bool] | None = None) -> int:
-    """Run a job to its end and write its summary, whatever happens. Returns the exit status."""
+    """Run a job to its end, write its summary and tell of a failure, whatever happens. Returns the exit status."""
+    register_references(settings.model_dump())
     try:
         run = start(work.name, settings, options)
-        _log_to(run.folder / "log.jsonl")
+        log_to(run.folder / "log.jsonl")
     except OSError as error:
         full = explain_full_disk(error, {"workspace": [settings.workspace]})
         if full is None:
             raise
         print(f"attune {work.name}: error: {full}", file=sys.stderr)
+        alerts.tell(settings.on_failure, alerts.Failure(work.name, full.exit_status, str(full)))
         return full.exit_status
-    status = perform(work, run)
-    if (summary := run.folder / "summary.json").exists():
+    summary = run.folder / "summary.json"
+    with log_fields(run_id=run.run_id, job=work.name):
+        status = perform(work, run)
+        if status:
+            found = str(summary.absolute()) if summary.exists() else None
+            failure = alerts.Failure(work.name, status, run.summary["error"], run.run_id, found)
+            alerts.tell(settings.on_failure, failure)
+    if summary.exists():
         print(summary, flush=True)
     return status
 
 
 def perform(work: Job, run: Run) -> int:
-    """The body of a job, timed, its error turned into a line and an exit status, its summary written."""
+    """The body of a job, timed, its error turned into a line and an exit status, its summary and figures written."""
     began = time.monotonic()
-    run.log(f"{work.name} started", run_id=run.run_id)
+    run.log(f"{work.name} started")
     status = 0
     try:
         work.body(run)
@@ -285,6 +318,8 @@ def perform(work: Job, run: Run) -> int:
     except OSError as error:
         # After a failure of the body its exit status stands, for the cause is most likely the same.
         status = status or _fail(run, error)
+        run.summary["exit_status"] = status
+    run_metrics.record(run.settings.workspace, run.summary)
     run.log(f"{work.name} {run.summary['status']} in {seconds:.0f} s")
     return status
 
@@ -296,14 +331,14 @@ def _fail(run: Run, error: Exception) -> int:
     known = run.explain_full_disk(error) or explain_spark_error(error) or error
     status = known.exit_status if isinstance(known, AttuneError) else 1
     told = str(known) if status != 1 else f"{type(known).__name__}: {str(known).strip().partition(chr(10))[0]}"
-    told = redact_text(told)
+    told = safe_text(told)
     run.summary.update(status="failed", error=told, error_type=type(known).__name__)
-    _log.error(f"{run.job}: {told}", extra={"fields": {"job": run.job}})
+    _log.error(f"{run.job}: {told}")
     if status == 1:
         trace = run.folder / "traceback.txt"
-        with _unless_full():
-            trace.write_text(redact_text("".join(traceback.format_exception(error))), encoding="utf-8")
-            _log.error(f"{run.job}: traceback in {trace}", extra={"fields": {"job": run.job}})
+        with unless_full():
+            trace.write_text(safe_text("".join(traceback.format_exception(error))), encoding="utf-8")
+            _log.error(f"{run.job}: traceback in {trace}")
     return status
 
 
@@ -315,59 +350,3 @@ def _check_absolute(paths: Mapping[str, str]) -> None:
                 f"{setting} is {path}, and Spark Connect's server has another working folder: give an absolute path, or a URI, "
                 "that the server and this machine both reach"
             )
-
-
-class _RunLog(logging.FileHandler):
-    """The log file of a run. What a full disk does not take is on standard error all the same, and told once there."""
-
-    def flush(self) -> None:
-        with _unless_full():
-            super().flush()
-
-    def close(self) -> None:
-        with _unless_full():
-            super().close()
-
-
-@contextmanager
-def _unless_full() -> Iterator[None]:
-    """Go on where a disk is full: the job that fails for it says so."""
-    try:
-        yield
-    except OSError as error:
-        if not is_full_disk(error):
-            raise
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "ts": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            **getattr(record, "fields", {}),
-            "message": record.getMessage(),
-        }
-        return json.dumps(line, default=str, ensure_ascii=False)
-
-
-class _Readable(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        stamp = dt.datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        name = getattr(record, "fields", {}).get("job", "")
-        return f"{stamp} {name:<10} {record.getMessage()}"
-
-
-def _log_to(file: Path) -> None:
-    """Log to a file in JSON lines, and to standard error: readable on a terminal, JSON lines elsewhere."""
-    for handler in list(_log.handlers):
-        _log.removeHandler(handler)
-        handler.close()
-    to_file = _RunLog(file, encoding="utf-8")
-    to_file.setFormatter(_JsonLines())
-    to_stderr = logging.StreamHandler(sys.stderr)
-    to_stderr.setFormatter(_Readable() if sys.stderr.isatty() else _JsonLines())
-    for handler in (to_file, to_stderr):
-        handler.addFilter(Redacting())
-    _log.handlers = [to_file, to_stderr]
-    _log.setLevel(logging.INFO)
-    _log.propagate = False

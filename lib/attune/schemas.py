@@ -231,6 +231,16 @@ TABLES: dict[str, TableSchema] = {
             ("ds",),
         ),
         _table(
+            "forgotten",
+            "one user that the job forget erased; its rows are dropped from what is read later",
+            """
+            hash string HMAC-SHA-256 of the id with the salt, 32 hexadecimal digits
+            salt string random key of the hashes of this workspace
+            ds date day of the request, UTC
+            erased array<string> TABLE@VERSION, the first version of each table that is without the user
+            """,
+        ),
+        _table(
             "user_item_days",
             "one user, item and day: what features are computed from, kept so that only changed days are counted again",
             """
@@ -433,6 +443,25 @@ TABLES: dict[str, TableSchema] = {
             num int users (or rows) measured
             against string baseline that the value is a difference to; null for a plain value
             as_of date first day not counted
+            """,
+        ),
+        _table(
+            "run_metrics",
+            "one figure of one run",
+            """
+            run_id string run; ids sort by time
+            job string job of the run
+            pipeline_run_id string run of the pipeline whose step it is; null where it is none
+            as_of date end of the run's data interval: first day not counted
+            started_ts timestamp when it started, UTC
+            seconds double how long the run took
+            status string done or failed
+            exit_status int 0 done; others see README
+            kind string run (seconds, error, settings, ...), metric, input, output, artefact, skipped, or step (of a pipeline)
+            name string what the figure is; of an input or output its table, of a nested metric names with dots between
+            value double the figure: rows of an input or output, seconds of a step; null where it is no number
+            text string what is no number: an error, why something was skipped, where an artefact lies, status of a step
+            version bigint version of the table that was read or published; null of all but inputs and outputs
             """,
         ),
         _table(

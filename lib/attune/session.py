@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attune.errors import MissingError
+from attune.secrets import SPARK_REDACTION, is_reference, names_secret, register, resolved
 
 if TYPE_CHECKING:
+    from pyspark import SparkConf
     from pyspark.sql import DataFrame, SparkSession
 
 _ALWAYS = {
@@ -35,12 +37,18 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     """The running session, or a new one on ``MASTER`` (default: this machine, each task tried four times).
 
     Where ``SPARK_REMOTE`` is set it is one of Spark Connect: on the server that it names (``sc://HOST:PORT``), or on one
-    started here (``local[2]``). What ``spark-submit`` was given wins over ``options``. Raises MissingError where Java cannot
-    be started, the server does not answer, or the packages of Spark Connect are missing.
+    started here (``local[2]``). What ``spark-submit`` was given wins over ``options``. Secrets among these, given as
+    ``env:NAME``, are seen on no page of Spark's, in no event log and on no command line. Raises MissingError where Java cannot
+    be started, PySpark or what Spark Connect needs is not there, or its server does not answer.
     """
-    from pyspark import SparkConf
-    from pyspark.errors import PySparkRuntimeError
-    from pyspark.sql import SparkSession
+    try:
+        from pyspark import SparkConf, SparkContext
+        from pyspark.errors import PySparkRuntimeError
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise MissingError(
+            f"PySpark is missing ({error}): pip install 'attune[spark]'; Databricks has its own"
+        ) from error
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     # Workers on this machine import the same package, also where it is not installed but found on sys.path.
@@ -49,23 +57,27 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
     remote = os.environ.get("SPARK_REMOTE")
     if remote is not None:
         _check_server(remote)
+    if "PYSPARK_GATEWAY_PORT" in os.environ:
+        SparkContext._ensure_initialized()  # what spark-submit was given is known to its JVM alone
     given = SparkConf()
     builder = SparkSession.builder.appName(app_name)
-    master = remote or given.get("spark.master", os.environ.get("MASTER", "local[*,4]")) or ""
+    default = "" if "DATABRICKS_RUNTIME_VERSION" in os.environ else "local[*,4]"  # the session that is there already
+    master = remote or given.get("spark.master", os.environ.get("MASTER", default)) or ""
     if master.startswith("local"):
         # Files of a table are listed by name; a Spark job to look at each costs seconds, and pays on object stores only.
         builder = builder.config("spark.sql.sources.parallelPartitionDiscovery.threshold", "100000")
-    if not given.contains("spark.master"):
+    if master and not given.contains("spark.master"):
         if remote is None:
             builder = builder.master(master)
         if master.startswith("local"):
             builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
             builder = builder.config("spark.driver.memory", os.environ.get("SPARK_DRIVER_MEMORY", "3g"))
     progress = {"spark.ui.showConsoleProgress": sys.stderr.isatty()}
-    for key, value in {**_ALWAYS, **progress, **options}.items():
+    for key, value in {**_ALWAYS, **_redaction(given, options), **progress, **resolved(options, "spark")}.items():
         if not given.contains(key):
             builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
     try:
+        _start_java_without_secrets(master, options)
         spark = builder.getOrCreate()
     except ImportError as error:
         raise MissingError(
@@ -116,6 +128,31 @@ def parallelism(spark: "SparkSession") -> int:
 
     # The server does not tell, but cuts a range into as many parts.
     return spark.range(1 << 12).select(F.spark_partition_id()).distinct().count()
+
+
+def _redaction(given: "SparkConf", options: Mapping[str, object]) -> dict[str, str]:
+    """What Spark shows nobody: options with telling names, and those given by reference; secrets it was given are hidden."""
+    for key, value in given.getAll():
+        if names_secret(key):
+            register(value)
+    # Among Hadoop's options the prefix is gone.
+    referred = (re.escape(key.removeprefix("spark.hadoop.")) for key, value in options.items() if is_reference(value))
+    return {"spark.redaction.regex": "|".join([SPARK_REDACTION, *referred])}
+
+
+def _start_java_without_secrets(master: str, options: Mapping[str, object]) -> None:
+    """Start the JVM, where PySpark would put secrets on its command line, with the other options alone.
+
+    The session then gets them all through the connection to it. Does nothing where the JVM runs, as under spark-submit.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    plain = {key: value for key, value in options.items() if not is_reference(value)}
+    if len(plain) == len(options):
+        return
+    memory = {"spark.driver.memory": os.environ.get("SPARK_DRIVER_MEMORY", "3g")} if master.startswith("local") else {}
+    conf = SparkConf().setAll([(key, str(value)) for key, value in {**_ALWAYS, **memory, **plain}.items()])
+    SparkContext._ensure_initialized(conf=conf.setMaster(master) if master else conf)
 
 
 def local_dirs(options: Mapping[str, object] = {}) -> tuple[str, list[str]]:

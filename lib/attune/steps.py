@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attune.errors import SettingsError, StepError
+from attune.logs import log_fields
 from attune.run import Job, Run, perform, start
 
 
@@ -26,8 +27,9 @@ def run_steps(run: Run, steps: Sequence[Job]) -> None:
             run.skip(step.name, f"done in run {done[step.name]['run_id']}")
             continue
         run.log(f"step {number} of {len(steps)}: {step.name}")
-        child = start(step.name, run.settings)
-        status = perform(step, child)
+        child = start(step.name, run.settings, pipeline=run)
+        with log_fields(step=step.name, step_run_id=child.run_id):
+            status = perform(step, child)
         outcomes[step.name] = {
             "status": child.summary["status"],
             "seconds": child.summary["seconds"],

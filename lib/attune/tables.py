@@ -6,6 +6,7 @@ can be counted and checked before anything is published.
 """
 
 import json
+import os
 import time
 import uuid
 from collections import Counter
@@ -84,6 +85,13 @@ class Version:
     run_id: str | None
 
 
+def known(name: str) -> str:
+    """The name of a table of ours. Raises InputError for any other."""
+    if name not in TABLES:
+        raise InputError(f"{name} is not a table{nearest(name, TABLES)}")
+    return name
+
+
 class Tables:
     """The tables of one workspace. Only staging, publishing and reading rows need a Spark session."""
 
@@ -97,11 +105,14 @@ class Tables:
         assert self._spark is not None, "this use of a table needs a Spark session"
         return self._spark
 
+    @property
+    def place(self) -> str:
+        """Where the tables lie, as people are told."""
+        return self.root
+
     def path(self, name: str) -> str:
         """Where a table lies. Raises InputError for a name that is no table of ours."""
-        if name not in TABLES:
-            raise InputError(f"{name} is not a table{nearest(name, TABLES)}")
-        return f"{self.root}/{name}"
+        return f"{self.root}/{known(name)}"
 
     def exists(self, name: str) -> bool:
         """Whether a table has been published."""
@@ -123,12 +134,16 @@ class Tables:
         try:
             return DeltaTable(self.path(name), version=version)
         except DeltaError:
-            latest = DeltaTable(self.path(name)).version()
-            raise InputError(f"table {name} has no version {version}: it has 0 to {latest}") from None
+            found = [commit["version"] for commit in DeltaTable(self.path(name)).history()]
+            raise InputError(f"table {name} has no version {version}: it has {min(found)} to {max(found)}") from None
 
     def version(self, name: str) -> int:
         """Latest version of a table."""
         return int(self.delta(name).version())
+
+    def identity(self, name: str) -> str:
+        """What tells a table from one that was removed and made again under its name."""
+        return str(self.delta(name).metadata().id)
 
     def rows(self, name: str, version: int | None = None, partitions: Collection[str] | None = None) -> int:
         """Number of rows of a table, or of some of its partitions, from its log alone."""
@@ -157,6 +172,10 @@ class Tables:
         (commit,) = self.delta(name).history(limit=1)
         return commit
 
+    def origin_of(self, name: str) -> dict[str, str]:
+        """What the latest version of a table was made from and as of when, to be kept where only rows of it go."""
+        return {key: value for key, value in self.metadata(name).items() if key in ("origin", "as_of")}
+
     def read(self, name: str, version: int | None = None, partitions: Collection[str] | None = None) -> "DataFrame":
         """Rows of a table, at its latest or an older version; of all partitions, or of those with these values."""
         from pyspark.sql import functions as F
@@ -179,6 +198,29 @@ class Tables:
         """Values of the column that a table is partitioned by, from its log alone."""
         (column,) = TABLES[name].partition_by
         return {str(partition[column]) for partition in self.delta(name).partitions()}
+
+    def files(self, name: str, version: int) -> set[tuple[str, str]]:
+        """Files of a version with their partitions, from its log alone. Raises InputError where the version is gone."""
+        (column,) = TABLES[name].partition_by
+        actions = self.delta(name, version).get_add_actions(flatten=True)
+        if not actions.num_rows:
+            return set()
+        return set(zip(actions["path"].to_pylist(), map(str, actions[f"partition.{column}"].to_pylist()), strict=True))
+
+    def lookup(
+        self, name: str, key: str, values: Collection[str], columns: Collection[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Latest rows of a table whose key is one of some values, read without Spark."""
+        import pyarrow.dataset as ds
+
+        files = self.delta(name).file_uris()
+        if not files:
+            return []
+        wanted = ds.field(key).isin(list(values))
+        rows: list[dict[str, Any]] = (
+            ds.dataset(files, format="parquet").to_table(columns=columns and list(columns), filter=wanted).to_pylist()
+        )
+        return rows
 
     def _read_files(self, name: str, files: list[str], base: str) -> "DataFrame":
         struct = TABLES[name].struct()
@@ -291,6 +333,25 @@ class Tables:
                 )
         return self.version(staged.name)
 
+    def commit_nothing(self, name: str, metadata: Mapping[str, str]) -> int:
+        """A new version of a table with the same rows, so that the commit before it is history. Returns the version."""
+        from deltalake import CommitProperties
+
+        table = self.delta(name)
+        properties = CommitProperties(custom_metadata=dict(metadata))
+        partition_by = list(TABLES[name].partition_by)
+        table.create_write_transaction([], "append", table.schema(), partition_by, commit_properties=properties)
+        return self.version(name)
+
+    def drop_partitions(self, name: str, before: str, metadata: Mapping[str, str]) -> int:
+        """Remove the rows of all days before one (YYYY-MM-DD) from a table by day, in one commit. Returns the version."""
+        from deltalake import CommitProperties
+
+        (column,) = TABLES[name].partition_by
+        properties = CommitProperties(custom_metadata=dict(metadata))
+        self.delta(name).delete(f"{column} < '{before}'", commit_properties=properties)
+        return self.version(name)
+
     def discard(self, staged: Iterable[StagedTable]) -> None:
         """Remove staged rows that will not be published."""
         for table in staged:
@@ -380,4 +441,6 @@ def _partition_filters(staged: StagedTable, more: Collection[str]) -> list[tuple
 
 def has_delta_jars(spark: "SparkSession") -> bool:
     """Whether Spark can read and write Delta tables itself."""
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:  # where Delta is part of Spark, and no extension
+        return True
     return "delta" in (spark.conf.get("spark.sql.extensions", "") or "").lower()

@@ -108,13 +108,10 @@ class Shop:
 
 
 @dataclass(frozen=True)
-class CleanProcess:
-    """A running clean job."""
+class StartedJob:
+    """A job in a process of its own."""
 
     process: psutil.Popen
-    workspace: Path
-    output: Path
-    offset: int
 
     def running(self) -> bool:
         """Whether the job has not ended."""
@@ -127,6 +124,15 @@ class CleanProcess:
         except psutil.TimeoutExpired:
             kill_tree(self.process)
             raise
+
+
+@dataclass(frozen=True)
+class CleanProcess(StartedJob):
+    """A running clean job."""
+
+    workspace: Path
+    output: Path
+    offset: int
 
     def told(self) -> str:
         """What the job wrote to standard output and standard error."""

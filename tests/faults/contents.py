@@ -29,8 +29,13 @@ class Content:
 
 
 def contents(workspace: Path) -> dict[str, Content]:
-    """Content of every table of a workspace at its latest version."""
-    return {path.name: content(path) for path in sorted((workspace / "tables").iterdir()) if path.name in TABLES}
+    """Content of every table of a workspace at its latest version, but for the account of its runs."""
+    return {path.name: content(path) for path in _folders(workspace)}
+
+
+def _folders(workspace: Path) -> list[Path]:
+    known = set(TABLES) - {"run_metrics"}
+    return sorted(path for path in (workspace / "tables").iterdir() if path.name in known)
 
 
 def digests(workspace: Path) -> dict[str, str]:
@@ -41,7 +46,7 @@ def digests(workspace: Path) -> dict[str, str]:
 def content(path: Path) -> Content:
     """Content of a table. Of quality_results, to which each run adds rows with its id, how many rows each run has."""
     table = DeltaTable(path)
-    rows = _rows(path, table)
+    rows = rows_of(path, table)
     if path.name == "quality_results":
         place = TABLES[path.name].names.index("run_id")
         sizes = Counter(row[place] for row in rows).values()
@@ -65,7 +70,8 @@ def unlisted(path: Path) -> set[str]:
     return {str(file.relative_to(path)) for file in path.rglob("*.parquet")} - listed
 
 
-def _rows(path: Path, table: DeltaTable) -> list[tuple[Any, ...]]:
+def rows_of(path: Path, table: DeltaTable) -> list[tuple[Any, ...]]:
+    """Rows of a table at the version that is loaded, with the columns in the order of the schema."""
     schema = TABLES[path.name]
     actions = table.get_add_actions(flatten=True)
     files = [unquote(file) for file in actions["path"].to_pylist()]
@@ -115,7 +121,7 @@ def watched(workspace: Path) -> Iterator[Seen]:
 
 def _watch(workspace: Path, ready: Event, stop: Event, results: "multiprocessing.Queue[Any]") -> None:
     seen, versions, logs, read_at = Seen(), dict[str, int](), dict[str, frozenset[str]](), 0.0
-    paths = sorted(path for path in (workspace / "tables").iterdir() if path.name in TABLES)
+    paths = _folders(workspace)
     while True:
         last = stop.is_set()
         all_again = last or time.monotonic() - read_at > 1

@@ -86,7 +86,7 @@ def test_every_bad_row_is_accounted_for(spark: "SparkSession", tmp_path: Path, k
     account = summary["metrics"]["accounting"]["events"]
     assert account == {
         "rows_read": NUM_GOOD + sum(reasons.values()), "rows_kept": NUM_GOOD, "rows_quarantined": sum(reasons.values()),
-        "duplicates_dropped": 0, "reasons": account["reasons"],
+        "duplicates_dropped": 0, "rows_forgotten": 0, "reasons": account["reasons"],
     }  # fmt: skip
     assert {why: account["reasons"][why] for why in reasons} == reasons
 

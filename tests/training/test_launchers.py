@@ -1,5 +1,6 @@
 """What each launcher says where it cannot start, and which of several errors is the cause."""
 
+import logging
 import os
 import pickle
 import signal
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 
 from attune.errors import InputError, MissingError, SettingsError
+from attune.training import launch
+from attune.training.communicator import SingleProcess
 from attune.training.launch import run_ranks
 from attune.training.launchers.outcome import LastOutput, RankDiedError, environment, outcome
 from attune.training.plan import LoopSettings, RankJob, RankResult
+from attune.training.progress import Reporter
 from attune.training.traces import leave_result, mark_started
 
 SPARK: Any = SimpleNamespace(
@@ -27,6 +31,35 @@ SPARK: Any = SimpleNamespace(
 def job(tmp_path: Path) -> RankJob:
     loop = LoopSettings(2, 256, 0.001, 0.01, 0.1, 0.01, 1.0, 0)
     return RankJob(dict, {}, "minilm", 16, {}, {}, str(tmp_path / "output"), loop)  # type: ignore[arg-type]
+
+
+class Kept(logging.Handler):
+    """Keeps what is logged, whatever earlier runs of jobs have made of the logger."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+def test_what_ranks_say_is_logged_under_their_number_and_time(job: RankJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a line that is written while the last look at the files is awaited, and one that another rank said before."""
+
+    def fake_rank(job: RankJob, comm: SingleProcess) -> RankResult:
+        Reporter(Path(job.output), 1, clock=lambda: 20.0).error("lost")
+        Reporter(Path(job.output), clock=lambda: 10.0)("step 1 of 2")
+        return RankResult(0)
+
+    monkeypatch.setattr(launch, "run_rank", fake_rank)
+    kept, logger = Kept(), logging.getLogger("attune")
+    monkeypatch.setattr(logger, "handlers", [kept])
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    logger.manager._clear_cache()  # of which levels are enabled
+    run_ranks(job, SPARK, "single", 1, 10)
+    said = [(r.fields["rank"], r.levelname, r.created, r.getMessage()) for r in kept.records]
+    assert said == [(0, "INFO", 10.0, "step 1 of 2"), (1, "ERROR", 20.0, "lost")]
 
 
 @pytest.mark.parametrize("launcher", ["horovod", "horovodrun"])

@@ -1,6 +1,7 @@
 """Training through Spark, Horovod and petastorm, as a user runs it, on a tiny encoder."""
 
 import datetime as dt
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,13 +101,20 @@ def test_the_other_launchers_and_readers_learn_the_same(
 
 
 def test_an_error_on_the_ranks_reaches_the_driver_with_its_traceback(
-    spark: "SparkSession", settings: config.Config
+    spark: "SparkSession", settings: config.Config, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logging.getLogger("attune"), "propagate", True)
+    caplog.set_level(logging.INFO, "attune")
     task = settings.train.sentiment.model_copy(update={"learning_rate": 1e30, "head_learning_rate": 1e30})
     train = settings.train.model_copy(update={"sentiment": task})
     with pytest.raises(SettingsError, match="training diverged") as caught:
         train_sentiment(reviews(spark, 100), settings.model_copy(update={"train": train}), "v1")
     assert "loop.py" in "".join(caught.value.__notes__)
+    said = [(record.fields["rank"], record.levelname, record.getMessage()) for record in caplog.records
+            if hasattr(record, "fields")]  # fmt: skip
+    for rank in range(2):
+        assert any(who == rank and "one of 2 ranks" in message for who, _, message in said)
+    assert any(level == "ERROR" and "training diverged" in message for _, level, message in said)
     assert ModelStore(settings.workspace).versions("sentiment") == []
 
 

@@ -1,4 +1,4 @@
-"""No row is lost: rows read = rows kept + rows quarantined + duplicates dropped, checked before publishing."""
+"""No row is lost: rows read = kept + quarantined + duplicates dropped + of forgotten users, checked before publishing."""
 
 import datetime as dt
 from collections import Counter
@@ -29,10 +29,12 @@ class Account:
     rows_kept: int
     rows_quarantined: int
     duplicates_dropped: int
+    rows_forgotten: int = 0
+    """Of users that the job forget erased: dropped, not kept in quarantine."""
 
     def check(self, source: str) -> None:
         """Raise InputError unless the account balances."""
-        found = self.rows_kept + self.rows_quarantined + self.duplicates_dropped
+        found = self.rows_kept + self.rows_quarantined + self.duplicates_dropped + self.rows_forgotten
         if found != self.rows_read:
             raise InputError(
                 f"input {source}: {self.rows_read} rows were read, but {found} were accounted for ({asdict(self)}); "

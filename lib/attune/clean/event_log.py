@@ -10,7 +10,7 @@ from attune.clean.accounting import BOT, Account, Refusals, refusals_of
 from attune.clean.events import arrange, judge_events, settle
 from attune.clean.rules import KEY, Rules
 from attune.clean.sessions import to_sessions
-from attune.clean.visits import READ, REFUSED, REPEATS, WRITTEN, settle_users
+from attune.clean.visits import FORGOTTEN, READ, REFUSED, REPEATS, WRITTEN, settle_users
 from attune.inputs import list_files
 from attune.session import parallelism
 
@@ -39,7 +39,7 @@ def clean_events(cleaning: "Cleaning", mapped: "DataFrame") -> tuple[Account, Re
     if stored is not None:
         rows = stored.new.unionByName(stored.touched)
     tables = WRITTEN if stored is None else [table for table in WRITTEN if table != "sessions"]
-    make = partial(settle_users, rules=Rules.of(run.settings.clean))
+    make = partial(settle_users, rules=Rules.of(run.settings.clean, cleaning.forgotten))
     staged, counts = run.tables.stage_by_tasks(_by_user(run, arrange(rows)), make, tables)
     for table, part in staged.items():
         cleaning.add(table, part)
@@ -75,7 +75,8 @@ def _account(cleaning: "Cleaning", counts: Counter[str], stored: dict[str, int])
     if bots := added["bot_events"]:
         by_reasons[(BOT,)] = bots
     refusals = refusals_of(by_reasons)
-    return Account(counts[READ], added["events"] + added["impressions"], refusals.rows, counts[REPEATS]), refusals
+    kept = added["events"] + added["impressions"]
+    return Account(counts[READ], kept, refusals.rows, counts[REPEATS], counts[FORGOTTEN]), refusals
 
 
 def _stage_sessions(cleaning: "Cleaning", stored: history.Stored) -> None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from attune.clean.accounting import NOT_YET
+from attune.clean.forgotten import FORGOTTEN
 from attune.clean.rules import (
     ARRANGED,
     DETAIL,
@@ -75,7 +76,8 @@ def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
 
 
 def settle(judged: "DataFrame", as_of: "dt.date") -> "DataFrame":
-    """Refused rows with their file, raw text and reasons in place of values; of good rows only what their table keeps.
+    """Refused rows with their file, raw text and reasons in place of values; of good rows only what their table keeps, and
+    of rows of erased users nothing.
 
     Columns: STATE, those of ``ROW_COLUMNS`` and ``REFUSED_COLUMNS``, ds.
     """
@@ -85,16 +87,18 @@ def settle(judged: "DataFrame", as_of: "dt.date") -> "DataFrame":
 
     refused, shown = F.size(REASONS) > 0, F.col(KIND) == 0
     arrived = F.coalesce("_file_day", F.lit(as_of - dt.timedelta(days=1)))
-    marked = judged.withColumns({STATE: F.when(refused, State.REFUSED.value).otherwise(State.NEW.value).cast("tinyint"),
-                                 "refund_of": F.lit(None).cast("string")})  # fmt: skip
-    is_refused = F.col(STATE) == State.REFUSED.value
+    state = F.when(refused, State.REFUSED.value).otherwise(State.NEW.value)
+    if FORGOTTEN in judged.columns:
+        state = F.when(F.col(FORGOTTEN), State.FORGOTTEN.value).otherwise(state)
+    marked = judged.withColumns({STATE: state.cast("tinyint"), "refund_of": F.lit(None).cast("string")})
+    is_new, is_refused = F.col(STATE) == State.NEW.value, F.col(STATE) == State.REFUSED.value
     return marked.select(
         STATE,
-        *(F.when(~is_refused, _kept(name, shown)).alias(name) for name in ROW_COLUMNS),
+        *(F.when(is_new, _kept(name, shown)).alias(name) for name in ROW_COLUMNS),
         F.when(is_refused, F.col(FILE)).alias("file"),
         F.when(is_refused, raw_text()).alias("raw"),
         F.when(is_refused, F.sort_array(REASONS)).alias("reasons"),
-        F.when(is_refused, arrived).otherwise(F.col("ds")).alias("ds"),
+        F.when(is_refused, arrived).when(is_new, F.col("ds")).alias("ds"),
     )
 
 

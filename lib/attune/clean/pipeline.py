@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING
 
 from attune.clean import catalogue, event_log, history, reviews, texts
 from attune.clean.accounting import NO_CONSENT, Account, Refusals, check_share, count_refusals, to_quarantine
+from attune.clean.forgotten import FORGOTTEN, Forgotten, mark_forgotten, mark_named, read_forgotten
 from attune.clean.pseudonyms import key_id, pseudonymise, read_key
 from attune.config import Input
 from attune.disk import is_full_disk
 from attune.errors import AttuneError, InputError
-from attune.inputs import REASONS, check_drift, check_files, explain_spark_error, map_columns, read_raw, resolve_paths
+from attune.inputs import (
+    REASONS,
+    check_drift,
+    check_files,
+    explain_spark_error,
+    map_columns,
+    raw_text,
+    read_raw,
+    resolve_paths,
+)
 from attune.tables import StagedTable
 
 if TYPE_CHECKING:
@@ -28,6 +38,8 @@ class Cleaning:
 
     run: "Run"
     key: bytes | None
+    forgotten: Forgotten | None = None
+    """Users that were erased: their rows are dropped."""
     staged: dict[str, StagedTable] = field(default_factory=dict)
     replaced: dict[str, set[str]] = field(default_factory=dict)
     """Days that a table's staged rows take the place of; a table that is not named here is replaced whole."""
@@ -73,7 +85,7 @@ def cleaned(run: "Run") -> Iterator[Cleaning]:
     declared = run.settings.inputs.declared()
     if not declared:
         raise InputError("no input is declared; give a settings file with inputs, such as --config online_retail")
-    cleaning = Cleaning(run, read_key(run.settings.clean.pseudonym_key))
+    cleaning = Cleaning(run, read_key(run.settings.clean.pseudonym_key), read_forgotten(run))
     history.check_key(run, key_id(cleaning.key))
     run.summary["metrics"]["accounting"] = {}
     try:
@@ -95,7 +107,8 @@ def cleaned(run: "Run") -> Iterator[Cleaning]:
 
 def _clean_one(cleaning: Cleaning, name: str, source: Input) -> None:
     run = cleaning.run
-    mapped = pseudonymise(map_columns(read_raw(run.spark, run.settings, name, source), name, source), cleaning.key)
+    mapped = map_columns(read_raw(run.spark, run.settings, name, source), name, source)
+    mapped = pseudonymise(mark_forgotten(mapped, cleaning.forgotten), cleaning.key)
     if name == "events":
         account, refusals = event_log.clean_events(cleaning, mapped)
     else:
@@ -104,6 +117,7 @@ def _clean_one(cleaning: Cleaning, name: str, source: Input) -> None:
     run.log(
         f"{name}: {account.rows_read:,} rows read, {account.rows_kept:,} kept, {account.rows_quarantined:,} quarantined, "
         f"{account.duplicates_dropped:,} duplicates dropped"
+        + (f", {account.rows_forgotten:,} of forgotten users dropped" if account.rows_forgotten else "")
     )
     account.check(name)
     limit, setting = run.settings.clean.max_quarantine_share, "clean.max_quarantine_share"
@@ -117,7 +131,11 @@ def _clean_described(cleaning: Cleaning, name: str, mapped: "DataFrame") -> tupl
     from pyspark.sql import functions as F
 
     settings = cleaning.run.settings
-    judged = cleaning.cache(_judge(cleaning, name, mapped))
+    marked = mark_named(_judge(cleaning, name, mapped), cleaning.forgotten, raw_text(), F.size(REASONS) > 0)
+    judged, num_read, num_forgotten = cleaning.cache(marked), None, 0
+    if FORGOTTEN in judged.columns:
+        num_read, num_forgotten = judged.count(), judged.where(FORGOTTEN).count()
+        judged = judged.where(~F.col(FORGOTTEN)).drop(FORGOTTEN)
     good, bad = judged.where(F.size(REASONS) == 0), judged.where(F.size(REASONS) > 0)
     refusals = count_refusals(bad)
     if name == "users":
@@ -132,7 +150,8 @@ def _clean_described(cleaning: Cleaning, name: str, mapped: "DataFrame") -> tupl
     else:
         kept, repeats = history.stage_reviews(cleaning, good)
     history.stage_quarantine(cleaning, to_quarantine(bad, name, settings.as_of), refusals.rows)
-    return Account(judged.count(), kept, refusals.rows, repeats), refusals
+    num_read = judged.count() if num_read is None else num_read
+    return Account(num_read, kept, refusals.rows, repeats, num_forgotten), refusals
 
 
 def _keys_and_repeats(good: "DataFrame", key: str) -> tuple[int, int]:

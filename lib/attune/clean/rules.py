@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from attune.clean.forgotten import Forgotten
+
 if TYPE_CHECKING:
     from attune.config import Clean
 
@@ -30,6 +32,8 @@ class State(IntEnum):
     CONTEXT = 2
     """An order of earlier days that only serves to find what a refund undoes."""
     REFUSED = 3
+    FORGOTTEN = 4
+    """Of a user that was erased: counted and dropped."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,11 @@ class Rules:
     click_window_minutes: float
     refund_days: int
     bots: BotLimits
+    forgotten: Forgotten | None = None
 
     @staticmethod
-    def of(settings: "Clean") -> "Rules":
-        """The rules that the settings give."""
+    def of(settings: "Clean", forgotten: Forgotten | None = None) -> "Rules":
+        """The rules that the settings give; and the users that were erased."""
         bots = settings.bots
         return Rules(
             settings.session_gap_minutes,
@@ -62,4 +67,5 @@ class Rules:
             settings.click_window_minutes,
             settings.refund_days,
             BotLimits(bots.events_per_day, bots.items_per_day, bots.min_pause_variation, bots.min_events),
+            forgotten,
         )

@@ -32,7 +32,7 @@ from attune.staging import Part
 
 WRITTEN = ("events", "impressions", "bot_events", "sessions", "quarantine")
 """Tables that one pass over the log writes together."""
-READ, REPEATS, REFUSED = "read", "repeats", "refused "
+READ, REPEATS, FORGOTTEN, REFUSED = "read", "repeats", "forgotten", "refused "
 _RENAMED = {"impression_id": "event_id", "shown_ts": "event_ts"}
 
 
@@ -44,15 +44,23 @@ def settle_users(rows: pa.Table, rules: Rules) -> tuple[Iterator[Part], Counter[
 
     Returns:
         Rows of the tables in ``WRITTEN``, a day of a table at a time, put together only when they are asked for. Numbers
-        of rows: ``READ`` of the log; of these, ``REPEATS`` that were dropped; ``REFUSED`` and a list of reasons as JSON,
-        refused for just these.
+        of rows: ``READ`` of the log; of these, ``REPEATS`` that were dropped; ``FORGOTTEN`` of users that were erased,
+        dropped too; ``REFUSED`` and a list of reasons as JSON, refused for just these.
     """
     state = rows[STATE].to_numpy()
-    good, refused = np.flatnonzero(state != State.REFUSED), np.flatnonzero(state == State.REFUSED)
+    refused = np.flatnonzero(state == State.REFUSED)
+    good = np.flatnonzero(~np.isin(state, (State.REFUSED, State.FORGOTTEN)))
+    # A line that could not be read may be of an erased user all the same.
+    named = _named(rows, refused, rules)
+    num_forgotten = int((state == State.FORGOTTEN).sum() + named.sum())
+    refused = refused[~named]
     queries = redact_texts(whole(rows["query"]))
     actions = _actions(rows, queries, rules)
     relations = relate(actions.take(good), rules)
-    counts = Counter({READ: int((state == State.NEW).sum()) + len(refused), REPEATS: int(relations.repeat.sum())})
+    num_read = int((state == State.NEW).sum()) + len(refused) + num_forgotten
+    counts = Counter({READ: num_read, REPEATS: int(relations.repeat.sum())})
+    if num_forgotten:
+        counts[FORGOTTEN] = num_forgotten
     counts.update(REFUSED + json.dumps(why) for why in whole(rows["reasons"]).take(pa.array(refused)).to_pylist())
 
     # From here on in the order of time; ``place`` names the row of each action.
@@ -171,6 +179,14 @@ def _of_table(
         source = _RENAMED.get(column, column)
         columns[column] = found[source].take(of_action) if source in found else whole(rows[source]).take(of_row)
     return pa.table(columns)
+
+
+def _named(rows: pa.Table, refused: np.ndarray, rules: Rules) -> np.ndarray:
+    """Which of the refused rows name a user that was erased, bool."""
+    if rules.forgotten is None:
+        return np.zeros(len(refused), bool)
+    raw = whole(rows["raw"]).take(pa.array(refused)).to_pylist()
+    return np.array([text is not None and rules.forgotten.named_in(text) for text in raw], bool)
 
 
 def _quarantine(rows: pa.Table, refused: np.ndarray) -> Iterator[Part]:

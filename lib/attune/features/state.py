@@ -35,9 +35,8 @@ def kept_counts(run: "Run") -> Daily:
 
 
 def _update(run: "Run", name: str, source: str, count: "Callable[[DataFrame], DataFrame]") -> None:
-    table = run.tables.delta(source)
-    version = int(table.version())
-    origin = {"table": str(table.metadata().id), "version": version, "counting": _COUNTING}
+    version = run.tables.version(source)
+    origin = {"table": run.tables.identity(source), "version": version, "counting": _COUNTING}
     days = None
     if run.tables.exists(name):
         kept = json.loads(run.tables.metadata(name).get("origin") or "{}")
@@ -60,14 +59,7 @@ def changed_days(tables: Tables, source: str, before: int, after: int) -> set[st
     Late rows, and rows erased, change the days that they lie in, however old. Reads the log of the table only.
     """
     try:
-        earlier, later = (_files(tables, source, version) for version in (before, after))
+        earlier, later = (tables.files(source, version) for version in (before, after))
     except InputError:
         return None
     return {day for _, day in earlier ^ later}
-
-
-def _files(tables: Tables, source: str, version: int) -> set[tuple[str, str]]:
-    actions = tables.delta(source, version).get_add_actions(flatten=True)
-    if not actions.num_rows:
-        return set()
-    return set(zip(actions["path"].to_pylist(), map(str, actions["partition.ds"].to_pylist()), strict=True))

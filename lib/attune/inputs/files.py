@@ -182,6 +182,8 @@ def locate(path: str) -> "tuple[pyarrow.fs.FileSystem, str] | None":
         return pyarrow.fs.LocalFileSystem(), re.sub("^/+", "/", path.removeprefix("file:"))
     if not re.match(r"\w+:/", path):
         return pyarrow.fs.LocalFileSystem(), os.path.abspath(path)
+    if path.startswith("abfs"):  # newer releases of pyarrow know it, but the credentials are Spark's
+        return None
     try:
         filesystem, inside = pyarrow.fs.FileSystem.from_uri(re.sub("^s3[an]:", "s3:", path))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):

@@ -13,6 +13,7 @@ from attune.inputs.files import RawFile, file_day, list_all, locate, of_interval
 from attune.inputs.footers import schemas_differ
 from attune.inputs.mapping import first_line
 from attune.inputs.names import CORRUPT, FILE
+from attune.secrets import resolved
 from attune.tables import has_delta_jars
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _reader(spark: "SparkSession", source: Input, schema: "str | StructType | No
         reader = reader.options(header=True, enforceSchema=False, escape='"', columnPruning=False)
     if source.format == "json" and heads.encoding_of(source).lower() not in ("utf-8", "utf8"):
         reader = reader.option("lineSep", "\n")
-    return reader.options(**source.options)
+    return reader.options(**resolved(source.options, "inputs.*.options"))
 
 
 def _with_file(rows: "DataFrame") -> "DataFrame":

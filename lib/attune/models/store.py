@@ -72,17 +72,27 @@ class ModelStore:
             raise InputError(
                 f"no model {task} in {self.root}: run the train job first, and see whether its gate passed"
             )
-        pointer = self.root / task / _LATEST
-        version = pointer.read_bytes().decode("utf-8", "replace").strip()
+        version = self.latest_version(task)
         if version not in self.versions(task):
+            pointer = self.root / task / _LATEST
             raise InputError(f"{pointer} names the version {version!r}, which is not there: write a stored one into it")
         return self.verified(task, version)
+
+    def latest_version(self, task: str) -> str | None:
+        """Name of the version in use, whether it is there or not; None where none has been promoted."""
+        if not self.has_latest(task):
+            return None
+        return (self.root / task / _LATEST).read_bytes().decode("utf-8", "replace").strip()
 
     def verified(self, task: str, version: str) -> Path:
         """Folder of a version, verified. Raises InputError where it is damaged or absent."""
         folder = self.folder(task, version)
         verify(folder)
         return folder
+
+    def tasks(self) -> list[str]:
+        """Names of the models that there are versions of."""
+        return sorted(f.name for f in self.root.iterdir() if self.versions(f.name)) if self.root.is_dir() else []
 
     def versions(self, task: str) -> list[str]:
         """All versions of a task, in the order of their names."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from attune.config import Sink
 from attune.errors import InputError
-from attune.secrets import REFERENCE, read_secret
+from attune.secrets import hide, is_reference, resolved
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 _NO_LISTS = ("jdbc", "csv")
 """Formats without lists: sources and reasons are written with | between them."""
@@ -25,7 +25,6 @@ class Target:
     sink: Sink
     path: str | None
     options: Mapping[str, str]
-    secrets: tuple[str, ...]  # among the values of the options
 
 
 def find_targets(sinks: Sequence[Sink], as_of: dt.date) -> list[Target]:
@@ -36,14 +35,10 @@ def find_targets(sinks: Sequence[Sink], as_of: dt.date) -> list[Target]:
     targets = []
     for number, sink in enumerate(sinks):
         setting = f"recommend.sinks.{number}"
-        secrets = {
-            name: read_secret(value, f"{setting}.options.{name}")
-            for name, value in sink.options.items()
-            if re.match(REFERENCE, value)
-        }
-        options = {name: value.replace("{as_of}", as_of.isoformat()) for name, value in sink.options.items()} | secrets
+        dated = {name: value.replace("{as_of}", as_of.isoformat()) for name, value in sink.options.items()}
+        options = resolved(dated, f"{setting}.options")
         path = sink.path and sink.path.replace("{as_of}", as_of.isoformat())
-        targets.append(Target(setting, sink, path, options, tuple(secrets.values())))
+        targets.append(Target(setting, sink, path, options))
     return targets
 
 
@@ -59,12 +54,13 @@ def write_to(recommendations: "DataFrame", targets: Sequence[Target]) -> list[di
     for target in targets:
         sink = target.sink
         frame = _without_lists(recommendations) if sink.format in _NO_LISTS else recommendations
+        _redact_options(recommendations.sparkSession, sink.options)
         try:
             frame.write.format(sink.format).mode(sink.mode).options(**target.options).save(target.path)
         except (PySparkException, Py4JError) as error:
             raise InputError(
                 f"{target.setting}: Spark cannot write {sink.format} to {target.path or sink.options.get('url', 'it')}: "
-                f"{_first_line(error, target.secrets)}; mend format, path and options, or leave the sink out. "
+                f"{_first_line(error)}; mend format, path and options, or leave the sink out. "
                 "The table recommendations is published"
             ) from None
         told.append(
@@ -79,9 +75,12 @@ def _without_lists(frame: "DataFrame") -> "DataFrame":
     return frame.withColumns({name: F.concat_ws("|", name) for name in ("sources", "reasons")})
 
 
-def _first_line(error: Exception, secrets: Sequence[str]) -> str:
+def _redact_options(spark: "SparkSession", options: Mapping[str, str]) -> None:
+    """Have Spark's pages and event log show no option that was given by reference, whatever its name."""
+    names = ["url", *(re.escape(name) for name, value in options.items() if is_reference(value))]
+    spark.conf.set("spark.sql.redaction.options.regex", f"(?i){'|'.join(names)}")
+
+
+def _first_line(error: Exception) -> str:
     """What Spark says, without secrets, which a driver may repeat."""
-    line = str(error).strip().partition("\n")[0]
-    for secret in secrets:
-        line = line.replace(secret, "...")
-    return line[:300]
+    return hide(str(error).strip().partition("\n")[0])[:300]

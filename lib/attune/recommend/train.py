@@ -38,9 +38,16 @@ class TrainedRanker:
 
 
 def train_ranker(
-    inputs: Inputs, settings: Config, store: ModelStore, version: str, log: Callable[[str], None] = lambda _: None
+    inputs: Inputs,
+    settings: Config,
+    store: ModelStore,
+    version: str,
+    log: Callable[[str], None] = lambda _: None,
+    data_versions: Mapping[str, int] | None = None,
 ) -> TrainedRanker:
     """Learn to rank from the periods before ``settings.test_start``, store the model as ``ranker`` and make it the latest.
+
+    ``data_versions``: of the tables that ``inputs`` are, to be kept with the model.
 
     Raises InputError where nobody acted in the validation period on anything that the sources propose.
     """
@@ -73,7 +80,8 @@ def train_ranker(
         "gain_share": {columns[i]: round(float(gain[i] / max(gain.sum(), 1e-9)), 4) for i in strongest},
         "seconds": round(time.monotonic() - began, 1),
     }
-    card = {"settings": rec.model_dump(), "metrics": metrics, "cutoffs": [str(day) for day in starts]}
+    card = {"settings": rec.model_dump(), "metrics": metrics, "cutoffs": [str(day) for day in starts],
+            "data_versions": dict(data_versions or {})}  # fmt: skip
     folder = store.save(TASK, version, model.write, card)
     store.promote(TASK, version)
     return TrainedRanker(folder, metrics)

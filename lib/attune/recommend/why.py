@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from attune import config
+from attune.catalog import catalog_session, open_tables
 from attune.clean.pseudonyms import pseudonym, read_key
 from attune.columns import aligned
 from attune.errors import InputError
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", metavar="KEY=VALUE", default=[], help="one setting")
     given = parser.parse_args(argv)
     settings = config.load(given.config or ["demo"], given.set)
-    tables = Tables(settings.workspace)
+    tables = open_tables(settings, catalog_session(settings))
     rows = recommendations_of(tables, given.user)
     if not rows and (key := read_key(settings.clean.pseudonym_key)):
         rows = recommendations_of(tables, pseudonym(given.user, key))
@@ -52,27 +53,13 @@ def main(argv: list[str] | None = None) -> int:
 def recommendations_of(tables: Tables, user: str) -> list[dict[str, Any]]:
     """Rows of table recommendations of a user, best first. Raises InputError where the table does not exist."""
     if not tables.exists("recommendations"):
-        raise InputError(f"no recommendations in {tables.root} yet: run the pipeline, or the job recommend")
-    return sorted(_rows(tables, "recommendations", "user_id", [user]), key=lambda row: int(row["rank"]))
+        raise InputError(f"no recommendations in {tables.place} yet: run the pipeline, or the job recommend")
+    return sorted(tables.lookup("recommendations", "user_id", [user]), key=lambda row: int(row["rank"]))
 
 
 def titles_of(tables: Tables, item_ids: list[str]) -> dict[str, str]:
     """Titles of items, of those that have one."""
     if not tables.exists("items"):
         return {}
-    found = _rows(tables, "items", "item_id", item_ids, ["item_id", "title"])
+    found = tables.lookup("items", "item_id", item_ids, ["item_id", "title"])
     return {row["item_id"]: row["title"] for row in found if row["title"]}
-
-
-def _rows(
-    tables: Tables, name: str, key: str, values: list[str], columns: list[str] | None = None
-) -> list[dict[str, Any]]:
-    """Latest rows of a table by its key, read without Spark."""
-    import pyarrow.dataset as ds
-
-    files = tables.delta(name).file_uris()
-    if not files:
-        return []
-    found = ds.dataset(files, format="parquet").to_table(columns=columns, filter=ds.field(key).isin(values))
-    rows: list[dict[str, Any]] = found.to_pylist()
-    return rows

@@ -12,6 +12,9 @@ from attune.report.charts import LineChart, by_period, line_chart, shares
 from attune.report.data import ReportData, Rows
 from attune.report.measured import accuracy, is_number
 
+_PARTS = ("rows_kept", "rows_quarantined", "duplicates_dropped", "rows_forgotten")
+"""What becomes of rows that are read."""
+
 STAGE_NAMES = {"impression": "Shown", "click": "Clicked", "cart": "Put in the cart", "purchase": "Bought"}
 
 
@@ -159,7 +162,7 @@ def quality(data: ReportData) -> dict[str, Any]:
     accounts = []
     for source, account in data.accounting.items():
         read = account.get("rows_read") or 0
-        parts = {name: account.get(name) or 0 for name in ("rows_kept", "rows_quarantined", "duplicates_dropped")}
+        parts = {name: account.get(name) or 0 for name in _PARTS}
         accounts.append(
             {"source": source, "read": read, **parts, "balanced": sum(parts.values()) == read,
              "bars": {name: 100 * part / read if read else 0.0 for name, part in parts.items()}}

@@ -89,7 +89,7 @@ class Training:
 
         ``slices``: columns by whose values the test rows are measured apart, see ``RankJob``. ``encoder`` takes the place of
         that of the settings. A training of the same settings on the same rows that was cut off goes on from its last
-        checkpoint. Metrics of the results tell the ``shards`` of each split.
+        checkpoint. Metrics of the results tell the ``shards`` of each split, and the ``places`` of the ranks: host and Spark executor.
         """
         train = self.settings.train
         check_launcher(rows.sparkSession, train.launcher)
@@ -130,7 +130,10 @@ class Training:
             )  # fmt: skip
             tracker.metrics(results[0].metrics)
         shutil.rmtree(self._checkpoints, ignore_errors=True)
-        told = {"shards": {split: written.summary() for split, written in shards.items()}}
+        told = {
+            "shards": {split: written.summary() for split, written in shards.items()},
+            "places": [dict(result.place) for result in results],
+        }
         return [replace(result, metrics={**result.metrics, **told}) for result in results]
 
     def store(

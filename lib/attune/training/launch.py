@@ -1,6 +1,5 @@
 """Start the ranks of a training: on Spark's task slots, on hosts, or this process alone; and log what they say."""
 
-import logging
 import os
 import re
 import threading
@@ -10,19 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attune.errors import SettingsError
+from attune.logs import log_of_rank
 from attune.session import is_connect
 from attune.training.communicator import SingleProcess
 from attune.training.launchers.horovod import run_elastic, run_on_hosts, run_on_spark
 from attune.training.launchers.torch import run_with_distributor
 from attune.training.plan import RankJob, RankResult
-from attune.training.progress import POINTS_FILE, PROGRESS_FILE, Point
+from attune.training.progress import LOG_FILES, POINTS_FILE, Line, Point
 from attune.training.rank import run_rank
 from attune.training.tracking import Tracker
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-_log = logging.getLogger("attune")
 
 
 def run_ranks(
@@ -77,7 +75,7 @@ def task_slots(spark: "SparkSession") -> int | None:
 
 @contextmanager
 def _follow(output: Path, tracker: Tracker) -> Iterator[None]:
-    """Log the lines and forward the points that rank 0 adds to its files, as they come."""
+    """Log the lines that ranks add to their files, and forward the points of rank 0, as they come."""
     done = threading.Event()
     follower = threading.Thread(target=_forward, args=(output, tracker, done), daemon=True)
     follower.start()
@@ -89,11 +87,13 @@ def _follow(output: Path, tracker: Tracker) -> Iterator[None]:
 
 
 def _forward(output: Path, tracker: Tracker, done: threading.Event) -> None:
-    lines, points = _Tail(output / PROGRESS_FILE), _Tail(output / POINTS_FILE)
+    logs, points = dict[Path, _Tail](), _Tail(output / POINTS_FILE)
     while True:
         last_time = done.wait(1.0)
-        for line in lines.new():
-            _log.info("%s", line)
+        files = sorted(output.glob(LOG_FILES))
+        said = [Line.read(line) for file in files for line in logs.setdefault(file, _Tail(file)).new()]
+        for line in sorted(said, key=lambda line: line.time):
+            log_of_rank(line.rank, line.level, line.message, line.time)
         tracker.points([Point.read(line) for line in points.new()])
         if last_time:
             return

@@ -67,6 +67,7 @@ class RankResult:
     rank: int
     rows: Mapping[str, int] = field(default_factory=dict)  # split -> rows that this rank read
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    place: Mapping[str, str | None] = field(default_factory=dict)  # host and executor that it ran on
     error: Exception | None = None
     traceback: str = ""
 

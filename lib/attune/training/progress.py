@@ -1,17 +1,18 @@
-"""Progress of a long training: lines for people and points for curves, every few seconds, from one place.
+"""Progress of a long training: lines for people and points for curves, every few seconds.
 
-Rank 0 writes both to files of its output folder. The driver reads them as they grow, so that ranks need no package that
-draws or stores curves.
+Each rank writes its lines to a file of the output folder, and rank 0 the points, too. The driver reads them as they grow, so
+that ranks need no package that draws or stores curves, and what they say stands in the log of the run.
 """
 
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
-PROGRESS_FILE = "progress.txt"
-"""In the output folder: what rank 0 says while it trains, for the driver to log."""
+LOG_FILES = "log-*.jsonl"
+"""In the output folder: what each rank says, for the driver to log."""
 POINTS_FILE = "points.jsonl"
 """In the output folder: a point of the curves a line."""
 
@@ -35,16 +36,40 @@ class Point:
         return Point(told["step"], told["time"], told["values"])
 
 
-class Reporter:
-    """What rank 0 tells, into files, visible at once; an object takes a line when it is called."""
+@dataclass(frozen=True)
+class Line:
+    """What a rank said for people."""
 
-    def __init__(self, output: Path, clock: Callable[[], float] = time.time) -> None:
+    rank: int
+    time: float  # seconds since 1970
+    message: str
+    level: Literal["info", "warning", "error"] = "info"
+
+    def line(self) -> str:
+        """As a line of JSON."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def read(line: str) -> "Line":
+        """From a line of JSON."""
+        return Line(**json.loads(line))
+
+
+class Reporter:
+    """What a rank tells, into files, visible at once; an object takes a line when it is called."""
+
+    def __init__(self, output: Path, rank: int = 0, clock: Callable[[], float] = time.time) -> None:
         output.mkdir(parents=True, exist_ok=True)
-        self._lines, self._points, self._clock = output / PROGRESS_FILE, output / POINTS_FILE, clock
+        self._lines = output / LOG_FILES.replace("*", str(rank))
+        self._points, self._rank, self._clock = output / POINTS_FILE, rank, clock
 
     def __call__(self, line: str) -> None:
         """Add a line for people."""
-        _append(self._lines, line)
+        _append(self._lines, Line(self._rank, self._clock(), line).line())
+
+    def error(self, line: str) -> None:
+        """Add a line of what went wrong."""
+        _append(self._lines, Line(self._rank, self._clock(), line, "error").line())
 
     def point(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point for curves."""

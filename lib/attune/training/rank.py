@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,7 @@ from attune.training.communicator import REJOINS, Communicator, ElasticRanks, ga
 from attune.training.devices import gpu_index, out_of_memory, reuse_memory
 from attune.training.int8 import measure_int8
 from attune.training.loop import Loop, Trained, mean_by_quarter
+from attune.training.place import place
 from attune.training.plan import RankJob, RankResult, num_streams, own_streams
 from attune.training.progress import Reporter
 from attune.training.reader import Rows, read_shard
@@ -52,9 +54,14 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
     streams = {name: _read(job, task, name, comm) for name in job.data}
     rows = {name: Rows.concatenate(parts) for name, parts in streams.items()}
     nothing = rows["train"].take(np.empty(0, np.int64))
-    say = Reporter(Path(job.output)) if comm.rank == 0 else _say_nothing
+    own = Reporter(Path(job.output), comm.rank)
     loop = Loop(task, job.loop, comm, device, job.checkpoints, job.identity)
-    say(f"{describe_rows(rows, comm)}; {'bfloat16' if loop.bfloat16 else 'float32'} on {device}")
+    told = f"{'bfloat16' if loop.bfloat16 else 'float32'} on {device}"
+    if comm.size > 1:
+        own(f"process {os.getpid()} on {socket.gethostname()}, one of {comm.size} ranks, {told}")
+    # All ranks go through the same steps: one of them tells of these.
+    say = own if comm.rank == 0 else _say_nothing
+    say(f"{describe_rows(rows, comm)}; {told}")
     ready = time.monotonic()
     stop = Path(job.output) / STOP_FILE
     trained = loop.fit(streams["train"], rows.get("valid", nothing), say, stop.exists)
@@ -77,7 +84,7 @@ def _run_rank(job: RankJob, comm: Communicator) -> RankResult:
         if (int8 := measure_int8(task, rows.get("valid", nothing), folder)) is not None:
             metrics[CARD_KEY] = int8
     counts = {name: len(shard) for name, shard in rows.items()}
-    return RankResult(comm.rank, counts, metrics)
+    return RankResult(comm.rank, counts, metrics, place())
 
 
 def run_launched_rank(
@@ -98,6 +105,7 @@ def run_launched_rank(
     except passed_on:
         raise
     except Exception as error:  # noqa: BLE001 - raised again on the driver
+        Reporter(Path(job.output), number).error(f"{type(error).__name__}: {error}")
         result = RankResult(number, error=_plain(error), traceback=traceback.format_exc())
     leave_result(job, result)
     if comm is not None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from attune.nested import flattened
 from attune.training.progress import Point
 
 _log = logging.getLogger("attune")
@@ -172,22 +173,6 @@ class TensorboardSink:
 
 
 _SINKS: Mapping[str, Callable[[Path, TrackedRun], Sink]] = {"mlflow": MlflowSink, "tensorboard": TensorboardSink}
-
-
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values under dotted names.
-
-    >>> flattened({"train": {"epochs": 2}, "seed": 7, "losses": [0.5, 0.4]})
-    {'train.epochs': 2, 'seed': 7, 'losses.0': 0.5, 'losses.1': 0.4}
-    """
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        inner = dict(enumerate(value)) if isinstance(value, list | tuple) else value
-        if isinstance(inner, Mapping):
-            flat |= flattened({str(key): item for key, item in inner.items()}, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _finite(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:

@@ -1,6 +1,7 @@
 """Ranks started by Horovod: in Spark's task slots, or by its command-line launcher on machines reached by ssh."""
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ def run_on_spark(job: RankJob, spark: "SparkSession", num_ranks: int, start_time
             return horovod.spark.run(
                 shipped(run_launched_rank, job, HorovodRanks), num_proc=num_ranks, start_timeout=start_timeout_seconds,
                 use_gloo=True, env=_environment(job), stdout=output, stderr=output, verbose=0, nics=nics,
+                executable=spark.sparkContext.pythonExec,
             )  # fmt: skip
 
     return outcome(job, num_ranks, launch)
@@ -46,7 +48,7 @@ def run_elastic(
     def launch(output: LastOutput) -> Sequence[bytes | None]:
         import horovod.spark
 
-        with _start_in_time(timeout, num_ranks, start_timeout_seconds):
+        with _start_in_time(timeout, num_ranks, start_timeout_seconds), _python_of_workers(spark):
             return horovod.spark.run_elastic(
                 shipped(run_elastic_rank, job), num_proc=num_ranks, min_num_proc=min_ranks, max_num_proc=num_ranks,
                 start_timeout=start_timeout_seconds, elastic_timeout=start_timeout_seconds, env=_environment(job),
@@ -93,6 +95,16 @@ def run_on_hosts(job: RankJob, num_ranks: int, hosts: str | None, start_timeout_
 def _interfaces(spark: "SparkSession") -> set[str] | None:
     """On a local master the loopback may be the only interface there is; on a cluster Horovod finds one in common."""
     return {"lo"} if str(spark.sparkContext.master).startswith("local[") else None
+
+
+@contextmanager
+def _python_of_workers(spark: "SparkSession") -> Iterator[None]:
+    """Elastic ranks are started with sys.executable, the driver's Python, which a cluster's nodes need not have."""
+    own, sys.executable = sys.executable, spark.sparkContext.pythonExec
+    try:
+        yield
+    finally:
+        sys.executable = own
 
 
 @contextmanager

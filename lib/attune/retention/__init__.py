@@ -1,0 +1,1 @@
+"""How long things stay in a workspace: old versions of tables, rows, runs, models, checkpoints."""
