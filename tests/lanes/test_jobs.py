@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from attune.jobs.finetune import finetune
+from attune.jobs.forget import forget
 from attune.jobs.pipeline import pipeline
 from attune.jobs.tune import tune
+from attune.jobs.vacuum import vacuum
 from attune.models.store import ModelStore, read_card
 from attune.session import get_session, is_connect, parallelism
 from attune.tables import Tables
@@ -23,18 +25,21 @@ from training.examples import review_texts
 
 LANE = os.environ.get("ATTUNE_LANE", "")
 CONNECT = LANE.startswith("connect")
+JOBS = Path(__file__).parents[2] / "jobs"
 SPARK = {"connect": "4.0"}.get(LANE, LANE.removeprefix("connect-"))
 
 pytestmark = pytest.mark.skipif(not LANE, reason="run by tools/lane.sh, with another Spark")
 
 
 class Ran:
-    """What one pipeline, one finetune and one tune left behind."""
+    """What one run of each job left behind."""
 
     def __init__(self, workspace: Path) -> None:
         self.workspace = workspace
         self.session = get_session("lane")
         self.tables = Tables(str(workspace), self.session)
+        self.gone: str = self.tables.read("recommendations").select("user_id").first()["user_id"]
+        """Who was forgotten."""
 
     def summary(self, job: str) -> dict[str, Any]:
         """Summary of the last run of a job."""
@@ -79,7 +84,10 @@ def ran(platform: None, folder: Path) -> Ran:
     assert pipeline.main(options) == 0
     assert finetune.main([*options, "--set", f"train.launcher={horovod}"]) == 0
     assert tune.main(options) == 0
-    return Ran(workspace)
+    done = Ran(workspace)
+    assert forget.main([*options, "--set", f"forget.users=[{done.gone}]"]) == 0
+    assert vacuum.main(options) == 0
+    return done
 
 
 def test_it_is_the_spark_of_the_lane(ran: Ran) -> None:
@@ -93,7 +101,9 @@ def test_every_job_is_done(ran: Ran) -> None:
     steps = ran.summary("pipeline")["steps"]
     assert list(steps) == ["generate", "clean", "featurize", "train", "score", "recommend", "evaluate", "report"]
     assert {step["status"] for step in steps.values()} == {"done"}
-    assert {job: ran.summary(job)["status"] for job in ("finetune", "tune")} == {"finetune": "done", "tune": "done"}
+    others = {file.stem for file in JOBS.glob("[!_]*.py")} - {*steps, "pipeline"}
+    assert others == {"finetune", "forget", "tune", "vacuum"}
+    assert {ran.summary(job)["status"] for job in others} == {"done"}
 
 
 def test_what_they_made_is_whole(ran: Ran) -> None:
@@ -106,6 +116,7 @@ def test_what_they_made_is_whole(ran: Ran) -> None:
     lists = ran.tables.read("recommendations").toPandas()
     assert users
     assert users <= set(lists["user_id"])
+    assert ran.gone not in {*users, *lists["user_id"]}
     assert lists["reasons"].map(len).gt(0).all()
     assert {"blend", "als", "popular"} <= set(ran.tables.read("evaluation").toPandas()["model"])
     assert "Recommendations" in (ran.workspace / "report.html").read_text(encoding="utf-8")
