@@ -16,8 +16,9 @@ check: setup ## style, types, import rules, tests without Spark: about a minute
 	.venv/bin/mypy
 	$(PYTEST) -q -m "not spark and not slow" --ignore tests/faults --ignore tests/cluster
 
-test: setup ## all tests
+test: setup ## all tests, and every job on Spark 3.5
 	$(PYTEST) --ignore tests/faults --ignore tests/cluster
+	tools/lane.sh 3.5
 
 airflow: setup ## the DAG in an Airflow of its own
 	$(PYTEST) tests/schedulers
