@@ -72,8 +72,10 @@ def get_session(app_name: str, options: Mapping[str, object] = {}) -> "SparkSess
         if master.startswith("local"):
             builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
             builder = builder.config("spark.driver.memory", os.environ.get("SPARK_DRIVER_MEMORY", "3g"))
-    progress = {"spark.ui.showConsoleProgress": sys.stderr.isatty()}
-    for key, value in {**_ALWAYS, **_redaction(given, options), **progress, **resolved(options, "spark")}.items():
+    ours = {**_ALWAYS, **_redaction(given, options), "spark.ui.showConsoleProgress": sys.stderr.isatty()}
+    if remote is not None and not master.startswith("local"):  # all others are fixed when a server starts
+        ours = {key: value for key, value in ours.items() if key.startswith("spark.sql.")}
+    for key, value in {**ours, **resolved(options, "spark")}.items():
         if not given.contains(key):
             builder = builder.config(key, str(value).lower() if isinstance(value, bool) else str(value))
     try:

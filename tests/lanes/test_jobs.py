@@ -77,7 +77,7 @@ def ran(platform: None, folder: Path) -> Ran:
         "train.finetune.max_tokens": 32, "train.finetune.epochs": 1, "train.tune.trials": 1,
         "recommend.als.grid": "[{rank: 4, reg: 0.1, alpha: 10}]", "recommend.ease.grid": "[50]",
         "recommend.ranker.num_rounds": 10, "evaluate.bootstrap_samples": 20, "spark.spark.sql.shuffle.partitions": 2,
-        "spark.spark.ui.enabled": False,
+        **({} if CONNECT else {"spark.spark.ui.enabled": False}),
     }  # fmt: skip
     options = ["--config", "demo", "--config", str(folder / "texts.yaml")]
     options += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
