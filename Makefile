@@ -2,7 +2,7 @@
 PYTHON := .venv/bin/python
 PYTEST := SPARK_LOCAL_IP=127.0.0.1 $(PYTHON) -m pytest
 
-.PHONY: help setup check test airflow faults cluster bench quality docs notebooks clean
+.PHONY: help setup check test lanes airflow faults cluster bench quality docs notebooks clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -16,11 +16,17 @@ check: setup ## style, types, import rules, tests without Spark: about a minute
 	.venv/bin/mypy
 	$(PYTEST) -q -m "not spark and not slow" --ignore tests/faults --ignore tests/cluster
 
-test: setup ## all tests
+test: setup ## all tests, and every job on Spark 3.5
 	$(PYTEST) --ignore tests/faults --ignore tests/cluster
+	tools/lane.sh 3.5
 
 airflow: setup ## the DAG in an Airflow of its own
 	$(PYTEST) tests/schedulers
+
+lanes: lane-3.5 lane-4.1 lane-connect ## every job on another Spark, and through Spark Connect
+
+lane-%: setup
+	tools/lane.sh $*
 
 faults: setup ## jobs killed, files cut short, disks full: slow
 	$(PYTEST) tests/faults

@@ -7,11 +7,12 @@ from setuptools import find_packages, setup
 
 # mlflow-skinny is MLflow without its server, models and pandas (whole mlflow caps pandas and pyarrow); SQLAlchemy and Alembic
 # are what its client needs to write to a SQLite file. tensorboard is what torch.utils.tensorboard writes with, and shows.
-_SPARK = ["pyspark>=3.5,<4.1"]
-_PETASTORM = ["numpy<2", "petastorm==0.12.1", "pyarrow<15"]
+_SPARK = ["pyspark>=3.5,<4.2"]
+# It reads with a part of pyarrow that is gone since 15, which PySpark 4.1 asks for at least; pip knows of neither.
+_PETASTORM = ["numpy<2", "petastorm==0.12.1", "pyarrow<15", "pyspark<4.1"]
 _TUNE, _LORA = ["optuna>=4,<6"], ["peft>=0.15,<1"]
-# What PySpark's own extra "connect" asks for.
-_CONNECT = ["googleapis-common-protos>=1.65,<2", "grpcio>=1.67,<2", "grpcio-status>=1.67,<2"]
+# What PySpark's own extra "connect" asks for, in 4.1 zstandard too.
+_CONNECT = ["googleapis-common-protos>=1.65,<2", "grpcio>=1.67,<2", "grpcio-status>=1.67,<2", "zstandard>=0.25,<1"]
 _TRACKING = ["alembic>=1.10,<2", "mlflow-skinny>=3.1,<4", "sqlalchemy>=2,<3", "tensorboard>=2.15,<3"]
 # ipykernel runs cells, jupytext keeps notebooks as text, nbclient runs them from end to end (tests, `jupyter execute`).
 _SHOW = ["ipykernel>=6.29,<8", "jupytext>=1.16,<2", "matplotlib>=3.8,<4", "nbclient>=0.10,<1", "nbformat>=5.9,<6"]
@@ -50,7 +51,7 @@ setup(
     extras_require={
         # Where Spark is not there already: a cluster has its own, and on Databricks another one from PyPI would hide it.
         "spark": _SPARK,
-        # Reads training rows; without it they are read with pyarrow. Its old pyarrow and numpy would harm newer runtimes.
+        # Reads training rows; without it pyarrow does, and newer Spark can be had (docs/versions.md).
         "petastorm": _PETASTORM,
         # Not among the requirements: its build needs tools/cxx17, and Databricks ML runtimes bring their own.
         "horovod": ["horovod==0.28.1", "cffi", "cloudpickle", "packaging", "psutil"],

@@ -25,6 +25,7 @@ take() {
     --deploy-mode) deploy_mode=$2 ;;
     --py-files) py_files=$2 ;;
     --archives) archives=$2 ;;
+    --remote) export SPARK_REMOTE=$2 ;;
     *)
       [[ $1 != --conf && $1 != -c ]] || conf[${2%%=*}]=${2#*=}
       if [[ $1 == --properties-file ]]; then
@@ -63,6 +64,14 @@ if [[ $job == tables || $job == why ]]; then plain "$job" "$@"; fi
 for argument; do
   case $argument in -h | --help | --dry-run) plain "$job" "$@" ;; esac
 done
+if [[ -n ${SPARK_REMOTE:-} ]]; then # Spark Connect: its client is a plain Python process, and takes no options of spark-submit
+  [[ -z ${spark_options[*]-}$deploy_mode$py_files$archives ]] ||
+    refuse "with --remote, Spark's settings go under spark: in a settings file, not on the command line"
+  export SPARK_CONF_DIR=${SPARK_CONF_DIR:-$HERE/conf}
+  if [[ $SPARK_REMOTE == local* ]]; then export SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1} SPARK_DRIVER_MEMORY=$memory; fi
+  unset SPARK_HOME
+  plain "$job" "$@"
+fi
 find_java >/dev/null || { require_machine; exit 4; }
 
 zip=$VENV/attune.zip

@@ -12,6 +12,7 @@ from attune.jobs.score import score
 from attune.jobs.train import train
 from attune.run import Run, job
 from attune.steps import run_steps
+from attune.training.launch import check_launcher
 
 STEPS = (generate, clean, featurize, train, score, recommend, evaluate, report)
 
@@ -23,6 +24,7 @@ STEPS = (generate, clean, featurize, train, score, recommend, evaluate, report)
 )
 def pipeline(run: Run) -> None:
     """Run every step from raw logs to the report, for whatever inputs the settings declare."""
+    check_launcher(run.spark, run.settings.train.launcher)
     run_steps(run, STEPS)
 
 

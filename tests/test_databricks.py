@@ -146,10 +146,10 @@ def test_the_two_jobs_differ_in_runtime_and_launcher_alone() -> None:
 
 
 def test_the_schedule_is_paused_except_in_production() -> None:
-    assert JOBS["attune_torch"]["schedule"]["pause_status"] == "${var.schedule_status}"
+    assert JOBS["attune"]["schedule"]["pause_status"] == "${var.schedule_status}"
     assert BUNDLE["variables"]["schedule_status"]["default"] == "PAUSED"
     assert BUNDLE["targets"]["prod"]["variables"]["schedule_status"] == "UNPAUSED"
-    assert "schedule" not in JOBS["attune"], "Spark 3.5 is not tested"
+    assert "schedule" not in JOBS["attune_torch"]
 
 
 def test_the_entry_point_is_in_the_wheel_and_a_failed_job_is_a_failed_task() -> None:

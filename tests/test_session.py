@@ -6,7 +6,6 @@ import pytest
 from pyspark import SparkConf, SparkContext
 
 from attune import session
-from attune.errors import MissingError
 from attune.secrets import hide
 
 OPTIONS = {
@@ -35,13 +34,6 @@ def test_java_is_started_without_the_secrets(started: list[SparkConf]) -> None:
     assert told["spark.master"] == "local[2]"
     assert told["spark.driver.memory"]
     assert not any("s3a" in name for name in told)
-
-
-def test_spark_connect_is_refused_with_the_mend_and_without_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SPARK_REMOTE", "sc://cluster:443/;token=key")
-    with pytest.raises(MissingError, match=r"SPARK_REMOTE is sc://cluster:443/: .*unset it") as refused:
-        session.get_session("test")
-    assert "key" not in str(refused.value)
 
 
 def test_java_is_left_to_pyspark_where_there_are_none(started: list[SparkConf]) -> None:

@@ -55,6 +55,14 @@ def test_the_environment_has_exactly_the_pinned_versions() -> None:
     assert not differ
 
 
+def test_an_unknown_lane_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    checkout = copy_of_checkout(tmp_path / "attune")
+    refused = subprocess.run([checkout / "tools" / "lane.sh", "2.4"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "usage: tools/lane.sh 3.5 | 4.1" in refused.stderr
+    assert not (checkout / "build").exists()
+
+
 def copy_of_checkout(target: Path) -> Path:
     """The checkout's own files, without the environment and what was built."""
     names = [
@@ -224,6 +232,18 @@ def test_what_a_cluster_cannot_run_is_said_up_front(prepared: Path, options: lis
     refused = submit(prepared, *options, "clean")
     assert refused.returncode == 2
     assert mend in refused.stderr
+
+
+def test_through_spark_connect_a_job_is_a_plain_process(prepared: Path) -> None:
+    """And a server that is not there is said at once, not after minutes of trying."""
+    for words, more in ((["--remote", "sc://127.0.0.1:1"], {}), ([], {"SPARK_REMOTE": "sc://127.0.0.1:1"})):
+        done = submit(prepared, *words, "generate", "--set", f"workspace={prepared}/workspace", **more)
+        assert done.returncode == 4, done.stderr
+        assert "no server of Spark Connect answers there" in done.stderr
+        assert "spark-submit" not in done.stdout
+    refused = submit(prepared, "--remote=sc://127.0.0.1:1", "--conf", "a=b", "generate")
+    assert refused.returncode == 2
+    assert "under spark: in a settings file" in refused.stderr
 
 
 def test_a_dry_run_starts_no_spark(prepared: Path) -> None:

@@ -8,8 +8,9 @@ from attune.shared_folder import hosts_without
 
 def test_a_node_that_sees_the_folder_is_not_named(tmp_path: Path) -> None:
     (tmp_path / "marker").touch()
-    assert list(hosts_without(str(tmp_path / "marker"), iter([0]))) == []
+    assert list(hosts_without(str(tmp_path / "marker"), iter([]))) == []
 
 
 def test_a_node_without_the_folder_is_named(tmp_path: Path) -> None:
-    assert list(hosts_without(str(tmp_path / "elsewhere" / "marker"), iter([0]))) == [socket.gethostname()]
+    (told,) = hosts_without(str(tmp_path / "elsewhere" / "marker"), iter([]))
+    assert told["host"].to_list() == [socket.gethostname()]

@@ -10,6 +10,7 @@ from attune.errors import MissingError
 from attune.machine import LANES, PACKAGES, Facts, gather, lane, numbers, parquet_reader
 
 _SET_UP = "run tools/setup.sh"
+_ONE_PROCESS = "train with --set train.launcher=single"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _horovod(facts: Facts) -> Finding | None:
             "train with --set train.launcher=torch, or on an ML runtime up to 15.4 LTS",
         )
     if facts.packages.get("horovod") is None:
-        return Finding(True, "Horovod is not installed", f"{_SET_UP}, or train with --set train.launcher=single")
+        return Finding(True, "Horovod is not installed", f"{_SET_UP}, or {_ONE_PROCESS}")
     if facts.horovod_torch and facts.packages.get("torch") and facts.horovod_torch != facts.packages["torch"]:
         return Finding(
             True,
@@ -151,11 +152,10 @@ def _connect(facts: Facts) -> Finding | None:
     if not facts.serverless and facts.spark_remote is None:
         return None
     why = f"SPARK_REMOTE is {_address(facts.spark_remote)}" if facts.spark_remote else "Databricks' serverless compute"
-    mend = "unset SPARK_REMOTE" if facts.spark_remote else "use a cluster with dedicated access"
     return Finding(
-        True,
-        f"sessions are of Spark Connect ({why}), where jobs cannot run, only the functions of attune.scoring",
-        mend,
+        False,
+        f"sessions are of Spark Connect ({why}): Horovod and TorchDistributor cannot start ranks",
+        f"{_ONE_PROCESS}; inputs with a time_zone need a session without Connect, too",
     )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attune import alerts, config, run_metrics
 from attune.catalog import open_tables
 from attune.disk import explain_full_disk, is_full_disk
-from attune.errors import AttuneError
+from attune.errors import AttuneError, SettingsError
 from attune.logs import log_fields, log_to, unless_full
 from attune.models.store import ModelStore
 from attune.redaction import safe_text
@@ -44,10 +44,12 @@ class Run:
     @cached_property
     def spark(self) -> "SparkSession":
         """The Spark session, started at first use."""
-        from attune.session import get_session
+        from attune.session import get_session, is_elsewhere
         from attune.shared_folder import check_shared
 
         spark = get_session(f"attune {self.job}", self.settings.spark)
+        if is_elsewhere(spark):
+            _check_absolute({"workspace": self.settings.workspace, "inputs.root": self.settings.inputs_root})
         check_shared(spark, self.settings.workspace)
         return spark
 
@@ -338,3 +340,13 @@ def _fail(run: Run, error: Exception) -> int:
             trace.write_text(safe_text("".join(traceback.format_exception(error))), encoding="utf-8")
             _log.error(f"{run.job}: traceback in {trace}")
     return status
+
+
+def _check_absolute(paths: Mapping[str, str]) -> None:
+    """Raise SettingsError for a path that the server of Spark Connect would look for in its own working folder."""
+    for setting, path in paths.items():
+        if not path.startswith("/") and ":/" not in path:
+            raise SettingsError(
+                f"{setting} is {path}, and Spark Connect's server has another working folder: give an absolute path, or a URI, "
+                "that the server and this machine both reach"
+            )

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attune.errors import SettingsError
+from attune.session import parallelism
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import SparkSession
 
 
@@ -25,10 +27,10 @@ def check_shared(spark: "SparkSession", workspace: str) -> None:
     folder = Path(workspace).resolve()
     marker = folder / f".attune-{uuid.uuid4().hex}"
     marker.touch()
-    tasks = 2 * spark.sparkContext.defaultParallelism
+    tasks = 2 * parallelism(spark)
     try:
-        asked = spark.sparkContext.range(tasks, numSlices=tasks)
-        blind = sorted(set(asked.mapPartitions(partial(hosts_without, str(marker))).collect()))
+        asked = spark.range(0, tasks, 1, tasks).mapInPandas(partial(hosts_without, str(marker)), "host string")
+        blind = sorted({row["host"] for row in asked.collect()})
     finally:
         marker.unlink()
     if blind:
@@ -38,7 +40,9 @@ def check_shared(spark: "SparkSession", workspace: str) -> None:
         )
 
 
-def hosts_without(marker: str, numbers: Iterator[int]) -> Iterator[str]:
-    """Name of this machine, unless it sees a file and may write beside it. ``numbers`` are those of the tasks."""
+def hosts_without(marker: str, tasks: "Iterator[pd.DataFrame]") -> "Iterator[pd.DataFrame]":
+    """``host``: name of this machine, unless it sees a file and may write beside it; nothing is read of ``tasks``."""
+    import pandas as pd
+
     if not (os.path.exists(marker) and os.access(os.path.dirname(marker), os.W_OK)):
-        yield socket.gethostname()
+        yield pd.DataFrame({"host": [socket.gethostname()]})

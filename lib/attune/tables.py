@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from attune.errors import InputError, nearest
 from attune.schemas import TABLES
+from attune.session import is_before_4
 from attune.staging import REPORT, Make, StagedFile, filesystem_of, write_partition
 
 if TYPE_CHECKING:
@@ -236,8 +237,13 @@ class Tables:
         assert found == expected, f"{name}: {set(found) ^ set(expected)} differ from the schema; end with conform()"
         staging = self._staging()
         if schema.partition_by:
-            # Without this every task writes a file into every partition.
-            df = df.hint("rebalance", *schema.partition_by)
+            # Without this every task writes a file into every partition. Spark 3 takes no column for a hint from Python; there
+            # a partition is written by one task, however large it is.
+            df = (
+                df.repartition(*schema.partition_by)
+                if is_before_4(self.spark)
+                else df.hint("rebalance", *schema.partition_by)
+            )
         try:
             df.write.partitionBy(*schema.partition_by).parquet(staging)
         except BaseException:

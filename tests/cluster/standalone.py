@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -151,12 +152,25 @@ class Cluster:
             )  # fmt: skip
         return Submitted(process, output, f"http://127.0.0.1:{ui_port}/api/v1/applications")
 
-    def _daemon(self, name: str, *words: str) -> psutil.Popen:
+    @contextmanager
+    def history_server(self) -> Iterator[str]:
+        """Start one on the event logs, and yield the address of its REST interface."""
+        port = free_port()
+        options = {"fs.logDirectory": self.events.as_uri(), "ui.port": port, "fs.update.interval": "1s"}
+        told = " ".join(f"-Dspark.history.{name}={value}" for name, value in options.items())
+        server = self._daemon("history", "org.apache.spark.deploy.history.HistoryServer", SPARK_HISTORY_OPTS=told)
+        try:
+            yield f"http://127.0.0.1:{port}/api/v1"
+        finally:
+            kill_tree(server)
+
+    def _daemon(self, name: str, *words: str, **variables: str) -> psutil.Popen:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
+        own = {"HOME": str(home), "SPARK_LOCAL_DIRS": str(self.local), **variables}
         with (self.folder / f"{name}.log").open("w") as sink:
             return psutil.Popen(
-                [str(SPARK_CLASS), *words], cwd=home, env=node_environment() | {"HOME": str(home), "SPARK_LOCAL_DIRS": str(self.local)},
+                [str(SPARK_CLASS), *words], cwd=home, env=node_environment() | own,
                 stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT,
             )  # fmt: skip
 

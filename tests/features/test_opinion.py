@@ -9,7 +9,7 @@ import pytest
 from attune import config
 from attune.features.satisfaction import item_satisfaction
 from attune.features.segments import cluster_users, segments, user_profiles
-from attune.features.user_vectors import user_vectors
+from attune.features.user_vectors import sum_of_arrays, sum_of_vectors, user_vectors
 from attune.features.words import distinct_words
 
 if TYPE_CHECKING:
@@ -89,6 +89,17 @@ def test_user_vectors_lean_to_late_and_strong_actions(spark: "SparkSession") -> 
     x, y = rows[0]["vector"]
     assert y / x == pytest.approx(10, rel=1e-5)
     assert math.hypot(x, y) == pytest.approx(1, rel=1e-6)
+
+
+def test_vectors_are_summed_up_the_same_through_spark_connect(spark: "SparkSession") -> None:
+    """Which has no Summarizer; both ways can be asked for here."""
+    rows = spark.createDataFrame(
+        [("u", [1.0, 2.0, -3.0], 0.5), ("u", [0.5, 0.0, 4.0], 2.0), ("v", [1.0, 1.0, 1.0], 3.0)],
+        "user string, vector array<float>, weight double",
+    )
+    both = rows.groupBy("user").agg(sum_of_vectors().alias("vectors"), sum_of_arrays().alias("arrays"))
+    found = {row["user"]: (row["vectors"], row["arrays"]) for row in both.collect()}
+    assert found == {"u": ([1.5, 1.0, 6.5], [1.5, 1.0, 6.5]), "v": ([3.0, 3.0, 3.0], [3.0, 3.0, 3.0])}
 
 
 def test_segments_part_users_by_interest_and_name_it(spark: "SparkSession") -> None:

@@ -264,6 +264,21 @@ def test_a_user_is_gone_from_every_byte_and_stays_gone(
     assert len(shop.tables.history("events")) > 1
 
 
+def test_days_that_are_cleaned_later_leave_the_user_out(spark: "SparkSession", shop: Shop) -> None:
+    """With ``since`` rows of earlier runs are read again and put beside the new ones."""
+    for user in (GONE, OTHERS[0]):
+        late = {"user": user, "item": "i3", "type": "purchase", "ts": "2020-01-20T10:00:00Z"}
+        refused = late | {"type": "klick"}
+        shop.lines("events/ds=2020-01-20", int(user[1:]), late, refused)
+    assert shop.run(clean, "since=2020-01-20", "as_of=2020-01-21") == 0
+    assert shop.traces(GONE) == []
+    assert shop.summary["metrics"]["accounting"]["events"]["rows_forgotten"] >= 2
+    events = shop.tables.read("events").where("item_id = 'i3' AND event_type = 'purchase'").collect()
+    assert {row["user_id"] for row in events} == {TOKENS[OTHERS[0]]}
+    quarantined = shop.tables.read("quarantine").where("raw LIKE '%2020-01-20%'").collect()
+    assert [TOKENS[OTHERS[0]] in row["raw"] or OTHERS[0] in row["raw"] for row in quarantined] == [True]
+
+
 def check_files(shop: Shop, told: dict[str, Any]) -> None:
     """Files that others need are there without the user, those that are made anew are gone."""
     workspace, other = shop.workspace, TOKENS[OTHERS[0]]

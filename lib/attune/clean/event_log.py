@@ -12,6 +12,7 @@ from attune.clean.rules import KEY, Rules
 from attune.clean.sessions import to_sessions
 from attune.clean.visits import FORGOTTEN, READ, REFUSED, REPEATS, WRITTEN, settle_users
 from attune.inputs import list_files
+from attune.session import parallelism
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -61,7 +62,7 @@ def _by_user(run: "Run", rows: "DataFrame") -> "DataFrame":
     )
     if text_bytes < _TEXT_BYTES_A_PART / 10:
         return rows.repartition(1, KEY)
-    cores = run.spark.sparkContext.defaultParallelism
+    cores = parallelism(run.spark)
     return rows.repartition(cores * -(-text_bytes // (_TEXT_BYTES_A_PART * cores)), KEY)
 
 

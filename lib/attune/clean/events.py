@@ -43,7 +43,7 @@ def judge_events(mapped: "DataFrame", settings: Config) -> "DataFrame":
     # Lower case is costly (ICU), and seldom needed.
     exact = F.col("event_type").isin(*EVENT_TYPES)
     event_type = F.when(exact, F.col("event_type")).otherwise(F.lower(F.trim("event_type")))
-    kind = F.nullif(F.array_position(F.array(*map(F.lit, EVENT_TYPES)), event_type), F.lit(0)) - 1
+    kind = F.nullif(F.call_function("array_position", F.array(*map(F.lit, EVENT_TYPES)), event_type), F.lit(0)) - 1
     rows = with_file_day(mapped).withColumns({KIND: kind.cast("tinyint"), "ds": F.to_date("event_ts")})
     rows = rows.withColumns(
         {
@@ -137,7 +137,7 @@ def as_rows(table: str, stored: "DataFrame", state: State) -> "DataFrame":
     """Rows of a published table as the actions that they were made from; columns as of ``settle``."""
     from pyspark.sql import functions as F
 
-    kind = F.array_position(F.array(*map(F.lit, EVENT_TYPES)), F.col("event_type")) - 1
+    kind = F.call_function("array_position", F.array(*map(F.lit, EVENT_TYPES)), F.col("event_type")) - 1
     if table == "impressions":
         stored = stored.withColumnsRenamed({"impression_id": "event_id", "shown_ts": "event_ts"})
         kind = F.lit(EVENT_TYPES.index("impression"))

@@ -75,7 +75,7 @@ def stacked(key: str, summed: Sequence[str], *sources: "DataFrame") -> "DataFram
         part = source.where(F.col(key).isNotNull()).select(*present)
         rows = part if rows is None else rows.unionByName(part, allowMissingColumns=True)
     assert rows is not None
-    rows = rows.withColumns({name: F.lit(None).cast("int") for name in summed if name not in rows.columns})
+    rows = rows.select("*", *(F.lit(None).cast("int").alias(name) for name in summed if name not in rows.columns))
     return rows.groupBy(key, "ds").agg(
         *(F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in summed),
         F.min(first).alias(first),

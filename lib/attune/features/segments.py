@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from attune.config import Score
 from attune.features.words import distinct_words
+from attune.session import check_ml
 from attune.tables import conform
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def cluster_users(user_vectors: "DataFrame", num_users: int, settings: Score, se
     )
     if k == 1:
         return vectors.select("user_id", F.lit(0).alias("segment_id"))
+    check_ml(vectors)
     model = KMeans(k=k, seed=seed, maxIter=20, predictionCol="cluster").fit(vectors.orderBy("user_id"))
     assigned = model.transform(vectors).select("user_id", "cluster")
     sizes = assigned.groupBy("cluster").count()

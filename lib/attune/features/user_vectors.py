@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attune.features.windows import seconds_before
+from attune.session import is_connect
 from attune.tables import conform
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 
 def user_vectors(
@@ -21,9 +22,6 @@ def user_vectors(
     Args:
         item_vectors: table embeddings of kind item.
     """
-    from pyspark.ml.feature import Normalizer
-    from pyspark.ml.functions import array_to_vector, vector_to_array
-    from pyspark.ml.stat import Summarizer
     from pyspark.sql import functions as F
 
     worth = F.create_map(*(F.lit(part) for pair in weights.items() for part in pair))[F.col("event_type")].cast(
@@ -32,21 +30,36 @@ def user_vectors(
     decay = F.pow(0.5, seconds_before("event_ts", as_of) / 86400 / half_life_days)
     acted = events.where((F.col("ds") < F.lit(as_of)) & F.col("event_type").isin(*weights))
     liked = acted.groupBy("user_id", "item_id").agg(F.sum(worth * decay).alias("weight"))
-    vectors = item_vectors.select(
-        F.col("id").alias("item_id"), "model_version", array_to_vector(F.col("vector").cast("array<double>")).alias("v")
-    )
-    means = (
-        liked.join(vectors, "item_id")
-        .groupBy("user_id", "model_version")
-        .agg(Summarizer.mean(F.col("v"), F.col("weight")).alias("mean"))
-    )
-    normalised = Normalizer(inputCol="mean", outputCol="unit").transform(means)
+    vectors = item_vectors.select(F.col("id").alias("item_id"), "model_version", "vector")
+    weighted_sum = sum_of_arrays if is_connect(events) else sum_of_vectors
+    sums = liked.join(vectors, "item_id").groupBy("user_id", "model_version").agg(weighted_sum().alias("sum"))
+    length = F.sqrt(F.aggregate("sum", F.lit(0.0), lambda total, part: total + part * part))
+    unit = F.transform("sum", lambda part: part / F.col("length"))
     return conform(
-        normalised.select(
-            F.col("user_id").alias("id"),
-            F.lit("user").alias("kind"),
-            vector_to_array(F.col("unit")).alias("vector"),
-            "model_version",
+        sums.withColumn("length", F.when(length > 0, length).otherwise(1.0)).select(
+            F.col("user_id").alias("id"), F.lit("user").alias("kind"), unit.alias("vector"), "model_version"
         ),
         "embeddings",
     )
+
+
+def sum_of_vectors() -> "Column":
+    """Sum of a group's ``vector``, each times its ``weight``, as an array of doubles: in part before the shuffle."""
+    from pyspark.ml.functions import array_to_vector, vector_to_array
+    from pyspark.ml.stat import Summarizer
+    from pyspark.sql import functions as F
+
+    return vector_to_array(Summarizer.sum(array_to_vector(F.col("vector").cast("array<double>")), F.col("weight")))
+
+
+def sum_of_arrays() -> "Column":
+    """The same for Spark Connect, which has no Summarizer: slower, and with a group's vectors in memory together."""
+    from pyspark.sql import functions as F
+
+    rows = F.collect_list(F.struct("weight", F.col("vector").cast("array<double>").alias("vector")))
+    nothing = F.transform(rows[0]["vector"], lambda part: F.lit(0.0))
+
+    def add(sums: "Column", row: "Column") -> "Column":
+        return F.zip_with(sums, row["vector"], lambda total, part: total + part * row["weight"])
+
+    return F.aggregate(rows, nothing, add)

@@ -192,6 +192,6 @@ def distinct_words(text: "Column") -> "Column":
     runs = F.filter(F.split(F.regexp_replace(lower, r"[^\p{IsHan}]+", " "), " "), lambda run: F.length(run) >= 2)
     pairs = F.transform(
         runs,
-        lambda run: F.transform(F.sequence(F.lit(1), F.length(run) - 1), lambda i: F.substring(run, i, F.lit(2))),
+        lambda run: F.transform(F.sequence(F.lit(1), F.length(run) - 1), lambda i: run.substr(i, F.lit(2))),
     )
     return F.array_distinct(F.concat(latin, F.flatten(pairs)))

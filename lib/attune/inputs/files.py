@@ -90,7 +90,8 @@ def file_day(file: "Column") -> "Column":
     """``day_of`` as a Spark column, a date."""
     from pyspark.sql import functions as F
 
-    return F.regexp_replace(file, f"(?s){_LAST_DAY}.*$", "$1-$3-$4").try_cast("date")
+    # A path that names no day stays as it is; Spark 3.5 has no Column.try_cast, and without a format this is one.
+    return F.try_to_timestamp(F.regexp_replace(file, f"(?s){_LAST_DAY}.*$", "$1-$3-$4")).cast("date")
 
 
 def with_file_day(rows: "DataFrame") -> "DataFrame":

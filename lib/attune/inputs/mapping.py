@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from attune.config import Input
 from attune.errors import MissingError, SettingsError
 from attune.inputs.names import CORRUPT, FILE, REASONS, ROW, UNPARSED, types_of
+from attune.session import is_connect
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -148,7 +149,7 @@ def _session_time_zone(raw: "DataFrame", name: str, source: Input) -> Iterator[N
     if source.time_zone == before or source.time_zone == "UTC" == before:
         yield
         return
-    if "connect" in type(raw).__module__:
+    if is_connect(raw):
         raise MissingError(
             f"setting inputs.{name}.time_zone: Spark Connect analyses late and cannot keep it; use a session without "
             "Connect, or convert in the expressions (to_utc_timestamp)"

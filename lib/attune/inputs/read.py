@@ -115,7 +115,9 @@ def _with_declared(rows: "DataFrame", source: Input) -> "DataFrame":
 
     known = {name.lower() for name in rows.columns}
     declared = heads.fields_of(source.schema_ or "")
-    return rows.withColumns({name: F.lit(None).cast(kind) for name, kind in declared if name.lower() not in known})
+    return rows.select(
+        "*", *(F.lit(None).cast(kind).alias(name) for name, kind in declared if name.lower() not in known)
+    )
 
 
 def _read_delta(spark: "SparkSession", settings: Config, name: str, source: Input, files: list[RawFile]) -> "DataFrame":

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from attune.privacy.needles import Needles
+from attune.session import parallelism
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -83,7 +84,7 @@ def search_with_spark(spark: "SparkSession", paths: list[str], needles: Needles,
     if not paths:
         return []
 
-    parts = min(len(paths), 2 * spark.sparkContext.defaultParallelism, -(-len(paths) // _FILES_A_TASK))
+    parts = min(len(paths), 2 * parallelism(spark), -(-len(paths) // _FILES_A_TASK))
     listed = spark.createDataFrame([(path,) for path in paths], "path string").repartition(parts)
     rows = listed.mapInArrow(partial(_search_batches, needles, root), _FOUND).collect()
     return sorted(

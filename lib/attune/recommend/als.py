@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from attune.config import AlsPoint
+from attune.session import check_ml
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -15,6 +16,7 @@ class Factors:
 
     users: "DataFrame"
     items: "DataFrame"
+    model: object  # which Spark Connect frees on the server, its factors with it, as soon as nothing here refers to it
 
 
 def fit_factors(weights: "DataFrame", point: AlsPoint, iterations: int, blocks: int, seed: int) -> Factors:
@@ -26,10 +28,11 @@ def fit_factors(weights: "DataFrame", point: AlsPoint, iterations: int, blocks: 
     """
     from pyspark.ml.recommendation import ALS
 
+    check_ml(weights)
     als = ALS(
         userCol="user", itemCol="item", ratingCol="weight", implicitPrefs=True,
         rank=point.rank, regParam=point.reg, alpha=point.alpha, maxIter=iterations, seed=seed,
         numUserBlocks=blocks, numItemBlocks=blocks,
     )  # fmt: skip
     model = als.fit(weights)
-    return Factors(model.userFactors, model.itemFactors)
+    return Factors(model.userFactors, model.itemFactors, model)

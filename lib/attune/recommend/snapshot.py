@@ -12,7 +12,7 @@ from attune.errors import SettingsError
 from attune.feature_registry import not_for_ranking
 from attune.features.satisfaction import satisfaction_figures
 from attune.recommend import catalogue as arrays
-from attune.recommend.als import fit_factors
+from attune.recommend.als import Factors, fit_factors
 from attune.recommend.catalogue import Catalogue
 from attune.recommend.covisit import neighbours
 from attune.recommend.ease import Together, linear_matrix, together
@@ -44,6 +44,7 @@ class Snapshot:
     user_index: "DataFrame"  # columns user_id, user
     together: Together  # of the users, or of a sample of them
     kept: tuple["DataFrame", ...]
+    fitted: Factors | None = None  # whose users are in ``rows``
 
     def close(self) -> None:
         """Free what is kept in memory."""
@@ -102,6 +103,7 @@ def with_factors(snapshot: Snapshot, point: AlsPoint, settings: Recommend, seed:
         snapshot,
         catalogue=replace(snapshot.catalogue, factors=arrays.rows_by_item(factors, "factors", len(snapshot.catalogue))),
         rows=add_factors(snapshot.rows, fitted.users, snapshot.user_index),
+        fitted=fitted,
     )
 
 

@@ -25,6 +25,7 @@ from attune.models.store import verify
 from attune.models.tokens import Ragged
 from attune.scoring.plan import Scoring
 from attune.scoring.progress import Tally
+from attune.session import is_before_4
 
 if TYPE_CHECKING:
     from pyspark.resource import ResourceProfile
@@ -121,7 +122,7 @@ def apply_to_tokens(
 
 def _no_gpus(spark: "SparkSession") -> str | None:
     """Why a stage cannot ask for GPUs here; None where it can."""
-    if int(spark.version.partition(".")[0]) < 4:
+    if is_before_4(spark):
         return f"Spark {spark.version} cannot give a stage of pandas functions GPUs of its own, Spark 4 can"
     if not spark.conf.get("spark.executor.resource.gpu.amount", ""):
         return "executors have no GPUs (spark.executor.resource.gpu.amount is not set)"

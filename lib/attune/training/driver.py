@@ -14,7 +14,7 @@ from attune.errors import InputError, SettingsError
 from attune.models.encoder import load_tokenizer, max_positions
 from attune.models.networks import TOKENIZER
 from attune.models.store import ModelStore
-from attune.training.launch import run_ranks
+from attune.training.launch import check_launcher, run_ranks
 from attune.training.plan import LoopSettings, RankJob, RankResult
 from attune.training.rank import NETWORK_FOLDER
 from attune.training.reader import ROW_KEY, folder_url
@@ -92,6 +92,7 @@ class Training:
         checkpoint. Metrics of the results tell the ``shards`` of each split, and the ``places`` of the ranks: host and Spark executor.
         """
         train = self.settings.train
+        check_launcher(rows.sparkSession, train.launcher)
         num_ranks = 1 if train.launcher == "single" else train.num_ranks
         shards = _write(rows, str(self.scratch / "rows"), num_ranks * train.accumulation)
         counts = {split: written.rows for split, written in shards.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from attune.errors import SettingsError
 from attune.logs import log_of_rank
+from attune.session import is_connect
 from attune.training.communicator import SingleProcess
 from attune.training.launchers.horovod import run_elastic, run_on_hosts, run_on_spark
 from attune.training.launchers.torch import run_with_distributor
@@ -43,6 +44,15 @@ def run_ranks(
         if min_ranks is not None:
             return run_elastic(job, spark, num_ranks, min_ranks, start_timeout_seconds)
         return run_on_spark(job, spark, num_ranks, start_timeout_seconds)
+
+
+def check_launcher(spark: "SparkSession", launcher: str) -> None:
+    """Raise SettingsError where this kind of session cannot start ranks: to be called before their rows are made."""
+    if launcher in ("horovod", "torch") and is_connect(spark):
+        raise SettingsError(
+            f"train.launcher is {launcher}, which needs a classic session to start ranks in Spark's task slots, and this is one "
+            "of Spark Connect: set train.launcher to single or horovodrun, or unset SPARK_REMOTE"
+        )
 
 
 def _check_slots(spark: "SparkSession", num_ranks: int) -> None:

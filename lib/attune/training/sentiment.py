@@ -105,4 +105,4 @@ def _index_of(column: str, values: list[str]) -> "Column":
     from pyspark.sql import functions as F
 
     known = F.array(*(F.lit(value) for value in values)).cast("array<string>")
-    return F.coalesce(F.array_position(known, F.col(column)) - 1, F.lit(-1)).cast("bigint")
+    return F.coalesce(F.call_function("array_position", known, F.col(column)) - 1, F.lit(-1)).cast("bigint")

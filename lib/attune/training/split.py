@@ -35,6 +35,6 @@ def without_repeats(rows: "DataFrame", text: str, key: str) -> "DataFrame":
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    rank = F.array_position(F.array(*(F.lit(name) for name in SPLITS)), F.col("split"))
+    rank = F.call_function("array_position", F.array(*(F.lit(name) for name in SPLITS)), F.col("split"))
     same_text = Window.partitionBy(F.sha2(normalised(F.col(text)), 256)).orderBy(rank, key)
     return rows.withColumn("_repeat", F.row_number().over(same_text)).where("_repeat = 1").drop("_repeat")
