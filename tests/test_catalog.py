@@ -128,7 +128,7 @@ def test_an_engine_with_delta_keeps_versions_by_name(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, str(root / "tests" / "catalog_program.py"), str(tmp_path)], capture_output=True, text=True,
-        check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "lib"), *sys.path])},
+        check=False, env=os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "lib"), *sys.path])}, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {

@@ -16,7 +16,9 @@ from attune.training.launch import check_launcher
 
 def connect_session(version: str = "4.0.5") -> Any:
     """What passes for a session, or a frame, of Spark Connect."""
-    session = type("SparkSession", (SimpleNamespace,), {"__module__": "pyspark.sql.connect.session"})(version=version)
+    session = type("SparkSession", (SimpleNamespace,), {"__module__": "pyspark.sql.connect.session"})(
+        version=version, conf={}
+    )
     session.sparkSession = session
     return session
 
