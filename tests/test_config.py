@@ -47,6 +47,11 @@ def test_later_layers_win(tmp_path: Path) -> None:
             "setting retention.rows_days: 'event' is not a table by day; did you mean 'events'?",
         ),
         ("forget.users=[16014]", "setting forget.users.0: input should be a valid string, not 16014"),
+        (
+            "workspace=s3a://bucket/shop",
+            "setting workspace: not a folder: give one that all machines have under the same path",
+        ),
+        ("workspace=dbfs:/shop", "setting workspace: not a folder"),
         ("catalog=main", "setting catalog: give CATALOG.SCHEMA, such as main.shop, not 'main'"),
         ("catalog=main.shop.x", "setting catalog: give CATALOG.SCHEMA, such as main.shop, not 'main.shop.x'"),
         ("seed", "--set seed: write it as key=value, such as --set seed=3"),

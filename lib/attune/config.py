@@ -674,6 +674,15 @@ class Config(Settings):
     on_failure: OnFailure
     spark: dict[str, str | int | float | bool]
 
+    @field_validator("workspace")
+    @classmethod
+    def _is_folder(cls, workspace: str) -> str:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", workspace):
+            raise ValueError(
+                "not a folder: give one that all machines have under the same path, such as a mount of the bucket"
+            )
+        return workspace
+
     @field_validator("catalog")
     @classmethod
     def _of_two_parts(cls, catalog: str | None) -> str | None:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def check_shared(spark: "SparkSession", workspace: str) -> None:
     """Raise SettingsError where executors on a cluster do not see the driver's folder, or may not write there.
 
-    All executors that run now are asked, as far as Spark gives each a task. Local masters and URIs need no asking.
+    All executors that run now are asked, as far as Spark gives each a task. Local masters need no asking.
     """
     master = spark.conf.get("spark.master", "local") or "local"
-    if master.startswith("local") or "://" in workspace:
+    if master.startswith("local"):
         return
     folder = Path(workspace).resolve()
     marker = folder / f".attune-{uuid.uuid4().hex}"
